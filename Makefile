@@ -1,0 +1,108 @@
+# bantam: one build, no recursion. `make help` lists the targets.
+
+ARCH          ?= x86_64
+CROSS_COMPILE ?=
+SANITIZE      ?=
+STATIC        ?=
+WERROR        ?= $(if $(CI),1)
+PREFIX        ?= /usr/local
+DESTDIR       ?=
+V             ?=
+
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
+PKG_CONFIG ?= pkg-config
+
+comma := ,
+variant := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),-static)
+B := build/$(ARCH)$(variant)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+VERSION := 0.1
+
+# --- What is compiled ------------------------------------------------------
+
+dirs := vmm/base vmm arch/$(ARCH) pci acpi
+srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs))))
+objs := $(srcs:%.c=$B/%.o)
+main_obj := $B/vmm/main.o
+lib := $B/libbantam.a
+
+unit_srcs := $(sort $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c))
+unit_bins := $(unit_srcs:tests/unit/%.c=$B/tests/unit/%)
+unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
+	tests/unit/$(ARCH)/support/*.c))
+
+libs := jansson liblz4 libzstd liblzma zlib
+LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 -pthread
+
+warnings := -Wall -Wextra -Wformat=2 -Wshadow -Wundef -Wvla -Wcast-qual \
+	-Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
+	-Wimplicit-fallthrough -Wswitch-enum -Wnull-dereference \
+	$(if $(WERROR),-Werror)
+harden := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
+CFLAGS ?= -O2 -g
+all_cflags = -std=gnu11 $(warnings) $(harden) $(CFLAGS) -pthread \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
+all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' $(CPPFLAGS)
+all_ldflags = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now,--as-needed \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+# --- Targets for users -----------------------------------------------------
+
+.PHONY: all
+all: $B/bantam ## build the program, build/ARCH/bantam (the default)
+
+-include tests/targets.mk
+
+.PHONY: install
+install: $B/bantam ## install under DESTDIR and PREFIX
+	install -D -m 0755 $B/bantam $(DESTDIR)$(PREFIX)/bin/bantam
+
+.PHONY: clean
+clean: ## remove build/ (keep cache/, the downloads)
+	rm -rf build
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | \
+		awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo "Variables: ARCH CROSS_COMPILE SANITIZE=address,undefined|thread" \
+		"STATIC=1 WERROR=1 V=1 DESTDIR PREFIX"
+
+# --- Rules -----------------------------------------------------------------
+
+$B/bantam: $(main_obj) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(LDLIBS)
+
+$(lib): $(filter-out $(main_obj),$(objs))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$B/%.o: %.c $B/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$B/tests/unit/%: $B/tests/unit/%.o $(unit_support) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^ $$($(PKG_CONFIG) --libs check) $(LDLIBS)
+
+# Objects depend on the flags that made them.
+$B/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo '$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)' | \
+		cmp -s - $@ || \
+		echo '$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)' > $@
+
+.PHONY: FORCE
+FORCE:
+
+.SECONDARY:
+-include $(objs:.o=.d) $(unit_bins:=.d)
