@@ -1,0 +1,314 @@
+/* Guest memory: every span that a hostile address can ask for. */
+#include "vmm/base/guest_mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "tests/unit/support/capture.h"
+
+#define MIB	  UINT64_C(0x100000)
+#define LOW_BASE  UINT64_C(0)
+#define LOW_SIZE  (2 * MIB)
+#define HIGH_BASE (UINT64_C(1) << 32)
+#define HIGH_SIZE (4 * MIB)
+
+static struct guest_mem *mem;
+
+static void setup(void)
+{
+	const struct guest_mem_region regions[] = {
+		{LOW_BASE, LOW_SIZE},
+		{HIGH_BASE, HIGH_SIZE},
+	};
+	struct error err;
+
+	ck_assert_int_eq(guest_mem_new(&mem, regions, 2, 0, &err), 0);
+}
+
+static void teardown(void)
+{
+	guest_mem_free(mem);
+}
+
+START_TEST(new_with_regions_describes_them)
+{
+	const struct guest_mem_region *regions;
+	struct stat st;
+
+	ck_assert_uint_eq(guest_mem_size(mem), LOW_SIZE + HIGH_SIZE);
+	ck_assert_uint_eq(guest_mem_regions(mem, &regions), 2);
+	ck_assert_uint_eq(regions[1].base, HIGH_BASE);
+	ck_assert_uint_eq(regions[1].size, HIGH_SIZE);
+	ck_assert_int_eq(fstat(guest_mem_fd(mem), &st), 0);
+	ck_assert_uint_eq((uint64_t)st.st_size, LOW_SIZE + HIGH_SIZE);
+	ck_assert_int_eq(fcntl(guest_mem_fd(mem), F_GETFD), FD_CLOEXEC);
+}
+END_TEST
+
+START_TEST(new_with_memfd_cannot_be_cut)
+{
+	ck_assert_int_eq(ftruncate(guest_mem_fd(mem), 0), -1);
+	ck_assert_int_eq(errno, EPERM);
+}
+END_TEST
+
+START_TEST(new_with_bad_regions_is_refused)
+{
+	static const struct {
+		struct guest_mem_region regions[2];
+		unsigned int count;
+		uint64_t huge_page;
+	} bad[] = {
+		{{{0, MIB}}, 0, 0},
+		{{{0, MIB}}, GUEST_MEM_REGIONS_MAX + 1, 0},
+		{{{0, 0}}, 1, 0},
+		{{{0, 4095}}, 1, 0},
+		{{{1, MIB}}, 1, 0},
+		{{{MIB, MIB}, {0, MIB}}, 2, 0},
+		{{{0, 2 * MIB}, {MIB, MIB}}, 2, 0},
+		{{{UINT64_MAX - MIB + 1, MIB}}, 1, 0},
+		{{{UINT64_MAX - 4095, MIB}}, 1, 0},
+		{{{0, 3 * MIB}}, 1, 2 * MIB},
+		{{{MIB, 2 * MIB}}, 1, 2 * MIB},
+		{{{0, 3 * MIB}}, 1, 3 * MIB},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct guest_mem *out = NULL;
+		struct error err = {""};
+
+		ck_assert_int_eq(guest_mem_new(&out, bad[i].regions,
+					       bad[i].count, bad[i].huge_page,
+					       &err),
+				 -EINVAL);
+		ck_assert_ptr_null(out);
+		ck_assert_ptr_nonnull(strstr(err.text, "--memory"));
+	}
+}
+END_TEST
+
+START_TEST(new_without_huge_pages_says_what_to_do)
+{
+	/* More than any host has free, yet nothing is touched. */
+	const struct guest_mem_region region = {0, UINT64_C(1) << 44};
+	struct guest_mem *out = NULL;
+	struct error err = {""};
+
+	ck_assert_int_lt(guest_mem_new(&out, &region, 1, 2 * MIB, &err), 0);
+	ck_assert_ptr_null(out);
+	/* A kernel without huge pages has another way out. */
+	ck_assert(strstr(err.text, "nr_hugepages") ||
+		  strstr(err.text, "hugepages= away"));
+}
+END_TEST
+
+START_TEST(new_with_unknown_huge_page_size_says_so)
+{
+	/* No architecture has pages of that size. */
+	const struct guest_mem_region region = {0, UINT64_C(1) << 41};
+	struct guest_mem *out = NULL;
+	struct error err = {""};
+
+	ck_assert_int_lt(guest_mem_new(&out, &region, 1, region.size, &err), 0);
+	ck_assert_ptr_null(out);
+	ck_assert_ptr_nonnull(strstr(err.text, "hugepages= away"));
+}
+END_TEST
+
+START_TEST(new_above_host_memory_warns)
+{
+	uint64_t host = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+			(uint64_t)sysconf(_SC_PAGESIZE);
+	const struct guest_mem_region region = {0, (host / MIB + 1) * MIB};
+	struct capture capture;
+	struct guest_mem *big;
+	struct error err;
+	char text[512];
+
+	capture_begin(&capture);
+	ck_assert_int_eq(guest_mem_new(&big, &region, 1, 0, &err), 0);
+	capture_end(&capture, text, sizeof(text));
+	ck_assert_ptr_nonnull(strstr(text, "--memory"));
+	/* The last byte is there all the same. */
+	ck_assert_int_eq(guest_mem_write(big, region.size - 1, "x", 1), 0);
+	guest_mem_free(big);
+}
+END_TEST
+
+START_TEST(span_inside_region_is_found)
+{
+	uint8_t *low = guest_mem_span(mem, LOW_BASE, LOW_SIZE);
+	uint8_t *high = guest_mem_span(mem, HIGH_BASE, HIGH_SIZE);
+
+	ck_assert_ptr_nonnull(low);
+	ck_assert_ptr_nonnull(high);
+	ck_assert_ptr_eq(guest_mem_span(mem, LOW_SIZE - 1, 1),
+			 low + LOW_SIZE - 1);
+	ck_assert_ptr_eq(guest_mem_span(mem, HIGH_BASE + 8, HIGH_SIZE - 8),
+			 high + 8);
+	/* Distinct memory. */
+	ck_assert(high >= low + LOW_SIZE || low >= high + HIGH_SIZE);
+}
+END_TEST
+
+START_TEST(span_outside_region_is_refused)
+{
+	static const struct {
+		uint64_t gpa, len;
+	} bad[] = {
+		{0, 0},
+		{HIGH_BASE, 0},
+		{0, LOW_SIZE + 1},
+		{LOW_SIZE - 1, 2},
+		{LOW_SIZE, 1},
+		{LOW_SIZE - 1, HIGH_BASE},
+		{HIGH_BASE - 1, 1},
+		{HIGH_BASE - 1, 2},
+		{HIGH_BASE + HIGH_SIZE, 1},
+		{HIGH_BASE + HIGH_SIZE - 1, 2},
+		{HIGH_BASE, UINT64_MAX},
+		{HIGH_BASE + 1, UINT64_MAX - HIGH_BASE},
+		{1, UINT64_MAX},
+		{UINT64_MAX, 1},
+		{UINT64_MAX, 2},
+		{UINT64_MAX - 1, UINT64_MAX},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_ptr_null(guest_mem_span(mem, bad[i].gpa, bad[i].len));
+}
+END_TEST
+
+START_TEST(span_at_touching_regions_belongs_to_one)
+{
+	const struct guest_mem_region regions[] = {{0, MIB}, {MIB, MIB}};
+	struct guest_mem *touching;
+	struct error err;
+
+	ck_assert_int_eq(guest_mem_new(&touching, regions, 2, 0, &err), 0);
+	ck_assert_ptr_nonnull(guest_mem_span(touching, MIB - 1, 1));
+	ck_assert_ptr_nonnull(guest_mem_span(touching, MIB, MIB));
+	ck_assert_ptr_null(guest_mem_span(touching, MIB - 1, 2));
+	guest_mem_free(touching);
+}
+END_TEST
+
+START_TEST(copy_inside_region_round_trips)
+{
+	char buf[8] = "";
+
+	ck_assert_int_eq(guest_mem_write(mem, HIGH_BASE + 4, "bantam", 7), 0);
+	ck_assert_int_eq(guest_mem_read(mem, HIGH_BASE + 4, buf, 7), 0);
+	ck_assert_str_eq(buf, "bantam");
+	ck_assert_int_eq(guest_mem_zero(mem, HIGH_BASE + 5, 2), 0);
+	ck_assert_int_eq(guest_mem_read(mem, HIGH_BASE + 4, buf, 7), 0);
+	ck_assert_mem_eq(buf, "b\0\0tam", 7);
+}
+END_TEST
+
+START_TEST(copy_outside_region_changes_nothing)
+{
+	char buf[4] = "abc";
+
+	ck_assert_int_eq(guest_mem_write(mem, LOW_SIZE - 2, "xyz", 3), -EFAULT);
+	ck_assert_int_eq(guest_mem_read(mem, LOW_SIZE - 2, buf, 3), -EFAULT);
+	ck_assert_str_eq(buf, "abc");
+	ck_assert_int_eq(guest_mem_read(mem, LOW_SIZE - 2, buf, 2), 0);
+	ck_assert_mem_eq(buf, "\0\0c", 3);
+	ck_assert_int_eq(guest_mem_zero(mem, LOW_SIZE, 1), -EFAULT);
+}
+END_TEST
+
+START_TEST(copy_with_length_zero_is_nothing)
+{
+	ck_assert_int_eq(guest_mem_write(mem, UINT64_MAX, "x", 0), 0);
+	ck_assert_int_eq(guest_mem_read(mem, LOW_SIZE, NULL, 0), 0);
+	ck_assert_int_eq(guest_mem_zero(mem, LOW_SIZE, 0), 0);
+	ck_assert_int_eq(guest_mem_read_file(mem, LOW_SIZE, -1, 0, 0), 0);
+}
+END_TEST
+
+START_TEST(read_file_with_enough_copies)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+	char buf[4] = "";
+
+	ck_assert_int_eq(write(fd, "0123456789", 10), 10);
+	ck_assert_int_eq(guest_mem_read_file(mem, 100, fd, 7, 3), 0);
+	ck_assert_int_eq(guest_mem_read(mem, 100, buf, 4), 0);
+	ck_assert_mem_eq(buf, "789", 4);
+	close(fd);
+}
+END_TEST
+
+START_TEST(read_file_with_bad_range_is_refused)
+{
+	int fd = memfd_create("file", MFD_CLOEXEC);
+
+	ck_assert_int_eq(write(fd, "0123456789", 10), 10);
+	ck_assert_int_eq(guest_mem_read_file(mem, 0, fd, 7, 4), -ENODATA);
+	ck_assert_int_eq(guest_mem_read_file(mem, 0, fd, 10, 1), -ENODATA);
+	ck_assert_int_eq(guest_mem_read_file(mem, 0, fd, INT64_MAX, 1),
+			 -ENODATA);
+	ck_assert_int_eq(guest_mem_read_file(mem, 0, fd, UINT64_MAX, 4),
+			 -ENODATA);
+	ck_assert_int_eq(guest_mem_read_file(mem, LOW_SIZE, fd, 0, 1), -EFAULT);
+	ck_assert_int_eq(guest_mem_read_file(mem, 0, -1, 0, 1), -EBADF);
+	close(fd);
+}
+END_TEST
+
+START_TEST(discard_with_content_gives_zero_pages)
+{
+	struct stat st;
+	char buf[1] = "x";
+
+	ck_assert_int_eq(guest_mem_write(mem, 0, "x", 1), 0);
+	ck_assert_int_eq(guest_mem_write(mem, HIGH_BASE, "x", 1), 0);
+	ck_assert_int_eq(guest_mem_discard(mem), 0);
+	ck_assert_int_eq(fstat(guest_mem_fd(mem), &st), 0);
+	ck_assert_int_eq(st.st_blocks, 0);
+	ck_assert_int_eq(guest_mem_read(mem, HIGH_BASE, buf, 1), 0);
+	ck_assert_int_eq(buf[0], 0);
+	ck_assert_int_eq(guest_mem_read(mem, 0, buf, 1), 0);
+	ck_assert_int_eq(buf[0], 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("guest_mem");
+	TCase *tcase = tcase_create("guest_mem");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, new_with_regions_describes_them);
+	tcase_add_test(tcase, new_with_memfd_cannot_be_cut);
+	tcase_add_test(tcase, new_with_bad_regions_is_refused);
+	tcase_add_test(tcase, new_without_huge_pages_says_what_to_do);
+	tcase_add_test(tcase, new_with_unknown_huge_page_size_says_so);
+	tcase_add_test(tcase, new_above_host_memory_warns);
+	tcase_add_test(tcase, span_inside_region_is_found);
+	tcase_add_test(tcase, span_outside_region_is_refused);
+	tcase_add_test(tcase, span_at_touching_regions_belongs_to_one);
+	tcase_add_test(tcase, copy_inside_region_round_trips);
+	tcase_add_test(tcase, copy_outside_region_changes_nothing);
+	tcase_add_test(tcase, copy_with_length_zero_is_nothing);
+	tcase_add_test(tcase, read_file_with_enough_copies);
+	tcase_add_test(tcase, read_file_with_bad_range_is_refused);
+	tcase_add_test(tcase, discard_with_content_gives_zero_pages);
+	suite_add_tcase(suite, tcase);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

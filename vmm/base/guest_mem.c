@@ -1,0 +1,345 @@
+/*
+ * Guest memory. Addresses and lengths come from a guest, a kernel image or
+ * later a device's peer: guest_mem_span() checks them, and everything else
+ * here goes through it.
+ *
+ * The memfd is sealed against a change of its size, so that a process that it
+ * is shared with cannot cut it off under our mapping, which would be a SIGBUS.
+ */
+#include "vmm/base/guest_mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "vmm/base/log.h"
+
+#define GUEST_MEM_PAGE UINT64_C(4096)
+
+struct guest_mem {
+	uint8_t *host; /* the regions, one behind the other */
+	uint64_t size; /* bytes in all */
+	int fd;	       /* owned */
+	unsigned int count;
+	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
+	uint64_t offsets[GUEST_MEM_REGIONS_MAX]; /* of each in host */
+};
+
+/* Take regions over and add them up. Return: 0 or -EINVAL. */
+static int guest_mem_lay_out(struct guest_mem *mem,
+			     const struct guest_mem_region *regions,
+			     unsigned int count, uint64_t align)
+{
+	uint64_t free_from = 0;
+
+	if (count == 0 || count > GUEST_MEM_REGIONS_MAX)
+		return -EINVAL;
+	for (unsigned int i = 0; i < count; i++) {
+		const struct guest_mem_region *region = &regions[i];
+
+		if (region->size == 0 || region->size % align ||
+		    region->base % align || region->base < free_from)
+			return -EINVAL;
+		if (__builtin_add_overflow(region->base, region->size,
+					   &free_from))
+			return -EINVAL;
+		mem->regions[i] = *region;
+		mem->offsets[i] = mem->size;
+		/* Cannot wrap: the regions do not overlap. */
+		mem->size += region->size;
+	}
+	mem->count = count;
+	return 0;
+}
+
+static void guest_mem_warn_size(uint64_t size)
+{
+	long pages = sysconf(_SC_PHYS_PAGES);
+	long page_size = sysconf(_SC_PAGESIZE);
+	uint64_t host;
+
+	if (pages <= 0 || page_size <= 0)
+		return;
+	host = (uint64_t)pages * (uint64_t)page_size;
+	if (size > host)
+		log_warn("--memory: the guest has %" PRIu64
+			 " MiB, this host %" PRIu64
+			 " MiB; a guest that uses all of its memory will be "
+			 "killed",
+			 size >> 20, host >> 20);
+}
+
+/* One of the host's numbers about pages of that size, 0 if it has none. */
+static uint64_t guest_mem_huge_pages(uint64_t huge_page, const char *name)
+{
+	char path[96], text[32];
+	uint64_t value = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path),
+		 "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/%s",
+		 huge_page >> 10, name);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fgets(text, sizeof(text), file))
+		value = strtoull(text, NULL, 10);
+	fclose(file);
+	return value;
+}
+
+static int guest_mem_fail(const struct guest_mem *mem, int errnum,
+			  const char *what, struct error *err)
+{
+	return error_set(err, errnum,
+			 "--memory: cannot get %" PRIu64
+			 " MiB of guest memory: %s: %s",
+			 mem->size >> 20, what, strerror(errnum));
+}
+
+static int guest_mem_fail_huge_page(uint64_t huge_page, int errnum,
+				    struct error *err)
+{
+	return error_set(err, errnum,
+			 "--memory: this host has no huge pages of %" PRIu64
+			 " MiB; leave hugepages= away or take another size",
+			 huge_page >> 20);
+}
+
+static int guest_mem_fail_reserve(const struct guest_mem *mem,
+				  uint64_t huge_page, struct error *err)
+{
+	uint64_t unused = guest_mem_huge_pages(huge_page, "free_hugepages");
+	uint64_t promised = guest_mem_huge_pages(huge_page, "resv_hugepages");
+
+	return error_set(err, ENOMEM,
+			 "--memory: expected %" PRIu64 " free huge pages of "
+			 "%" PRIu64 " MiB, found %" PRIu64 "; write the number "
+			 "that all guests need to /sys/kernel/mm/hugepages/"
+			 "hugepages-%" PRIu64 "kB/nr_hugepages%s",
+			 mem->size / huge_page, huge_page >> 20,
+			 unused > promised ? unused - promised : 0,
+			 huge_page >> 10,
+			 huge_page == UINT64_C(2) << 20
+				 ? " (or /proc/sys/vm/nr_hugepages)"
+				 : "");
+}
+
+/* Make the file. Return: 0, or -errno with err set. */
+static int guest_mem_create(struct guest_mem *mem, uint64_t huge_page,
+			    struct error *err)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	if (huge_page) {
+		unsigned int log2 = (unsigned int)__builtin_ctzll(huge_page);
+
+		flags |= MFD_HUGETLB | log2 << MFD_HUGE_SHIFT;
+	}
+	mem->fd = memfd_create("bantam-guest-memory", flags);
+	if (mem->fd < 0 && huge_page &&
+	    (errno == ENODEV || errno == EINVAL || errno == ENOSYS))
+		return guest_mem_fail_huge_page(huge_page, errno, err);
+	if (mem->fd < 0)
+		return guest_mem_fail(mem, errno, "memfd_create", err);
+	if (ftruncate(mem->fd, (off_t)mem->size) < 0)
+		return guest_mem_fail(mem, errno, "ftruncate", err);
+	if (fcntl(mem->fd, F_ADD_SEALS,
+		  F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return guest_mem_fail(mem, errno, "F_ADD_SEALS", err);
+	return 0;
+}
+
+static int guest_mem_map(struct guest_mem *mem, uint64_t huge_page,
+			 struct error *err)
+{
+	/*
+	 * Huge pages are reserved here and now: without them a guest would
+	 * be killed by its first access.
+	 */
+	int flags = MAP_SHARED | (huge_page ? 0 : MAP_NORESERVE);
+	void *host;
+
+	host = mmap(NULL, mem->size, PROT_READ | PROT_WRITE, flags, mem->fd, 0);
+	if (host == MAP_FAILED && huge_page && errno == ENOMEM)
+		return guest_mem_fail_reserve(mem, huge_page, err);
+	if (host == MAP_FAILED)
+		return guest_mem_fail(mem, errno, "mmap", err);
+	mem->host = host;
+	/* Only spares core files, so a failure is none of ours. */
+	madvise(host, mem->size, MADV_DONTDUMP);
+	return 0;
+}
+
+int guest_mem_new(struct guest_mem **out,
+		  const struct guest_mem_region *regions, unsigned int count,
+		  uint64_t huge_page, struct error *err)
+{
+	uint64_t align = huge_page ? huge_page : GUEST_MEM_PAGE;
+	struct guest_mem *mem;
+	int ret;
+
+	if (align & (align - 1))
+		return error_set(err, EINVAL,
+				 "--memory: %" PRIu64
+				 " is no size of huge pages",
+				 huge_page);
+	mem = calloc(1, sizeof(*mem));
+	if (!mem)
+		return error_set(err, ENOMEM, "--memory: out of memory");
+	mem->fd = -1;
+	ret = guest_mem_lay_out(mem, regions, count, align);
+	if (ret < 0) {
+		error_set(err, -ret,
+			  "--memory: the guest's RAM cannot be laid out in "
+			  "pages of %" PRIu64 " KiB; take a multiple of that",
+			  align >> 10);
+		goto err_free;
+	}
+	if (huge_page == 0)
+		guest_mem_warn_size(mem->size);
+	ret = guest_mem_create(mem, huge_page, err);
+	if (ret < 0)
+		goto err_free;
+	ret = guest_mem_map(mem, huge_page, err);
+	if (ret < 0)
+		goto err_free;
+	*out = mem;
+	return 0;
+
+err_free:
+	guest_mem_free(mem);
+	return ret;
+}
+
+void guest_mem_free(struct guest_mem *mem)
+{
+	if (!mem)
+		return;
+	if (mem->host)
+		munmap(mem->host, mem->size);
+	if (mem->fd >= 0)
+		close(mem->fd);
+	free(mem);
+}
+
+uint64_t guest_mem_size(const struct guest_mem *mem)
+{
+	return mem->size;
+}
+
+int guest_mem_fd(const struct guest_mem *mem)
+{
+	return mem->fd;
+}
+
+unsigned int guest_mem_regions(const struct guest_mem *mem,
+			       const struct guest_mem_region **regions)
+{
+	*regions = mem->regions;
+	return mem->count;
+}
+
+void *guest_mem_span(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	if (len == 0)
+		return NULL;
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct guest_mem_region *region = &mem->regions[i];
+		uint64_t offset = gpa - region->base;
+
+		/* Below base, offset wraps and is past any size. */
+		if (offset >= region->size)
+			continue;
+		if (len > region->size - offset)
+			return NULL;
+		return mem->host + mem->offsets[i] + offset;
+	}
+	return NULL;
+}
+
+int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf,
+		   uint64_t len)
+{
+	const void *span;
+
+	if (len == 0)
+		return 0;
+	span = guest_mem_span(mem, gpa, len);
+	if (!span)
+		return -EFAULT;
+	memcpy(buf, span, len);
+	return 0;
+}
+
+int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf,
+		    uint64_t len)
+{
+	void *span;
+
+	if (len == 0)
+		return 0;
+	span = guest_mem_span(mem, gpa, len);
+	if (!span)
+		return -EFAULT;
+	memcpy(span, buf, len);
+	return 0;
+}
+
+int guest_mem_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
+{
+	void *span;
+
+	if (len == 0)
+		return 0;
+	span = guest_mem_span(mem, gpa, len);
+	if (!span)
+		return -EFAULT;
+	memset(span, 0, len);
+	return 0;
+}
+
+int guest_mem_read_file(const struct guest_mem *mem, uint64_t gpa, int fd,
+			uint64_t offset, uint64_t len)
+{
+	uint64_t end;
+	uint8_t *span;
+
+	if (len == 0)
+		return 0;
+	span = guest_mem_span(mem, gpa, len);
+	if (!span)
+		return -EFAULT;
+	/* No file reaches beyond what off_t can say. */
+	if (__builtin_add_overflow(offset, len, &end) || end > INT64_MAX)
+		return -ENODATA;
+	while (len) {
+		ssize_t n = pread(fd, span, len, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		span += n;
+		offset += (uint64_t)n;
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int guest_mem_discard(struct guest_mem *mem)
+{
+	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      (off_t)mem->size) < 0)
+		return -errno;
+	return 0;
+}

@@ -1,0 +1,93 @@
+/*
+ * Guest memory: one memfd, mapped once, seen by the guest as a few regions of
+ * guest physical addresses. The only way to guest memory: every address here
+ * comes from a guest or a file and is checked.
+ */
+#ifndef VMM_BASE_GUEST_MEM_H
+#define VMM_BASE_GUEST_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+
+#define GUEST_MEM_REGIONS_MAX 4
+
+struct guest_mem;
+
+/* One run of RAM; regions lie in the memfd one behind the other. */
+struct guest_mem_region {
+	uint64_t base; /* guest physical address, a multiple of the page size */
+	uint64_t size; /* bytes, likewise */
+};
+
+/**
+ * guest_mem_new() - Make and map the memory of a guest, all zero.
+ * @out: the new object, for guest_mem_free()
+ * @regions: ascending, not overlapping
+ * @count: 1 to GUEST_MEM_REGIONS_MAX
+ * @huge_page: 0, or the size in bytes of the hugetlb pages to use (2 MiB or
+ *             1 GiB); every region must be a multiple of it
+ * @err: names --memory
+ *
+ * Pages are made on first touch, so a guest may have more than the host has.
+ * Return: 0, -EINVAL, -ENOMEM or what memfd_create(2) and mmap(2) say.
+ */
+int guest_mem_new(struct guest_mem **out,
+		  const struct guest_mem_region *regions, unsigned int count,
+		  uint64_t huge_page, struct error *err);
+
+/* Unmap and close; NULL is nothing to do. */
+void guest_mem_free(struct guest_mem *mem);
+
+/* Bytes in all. */
+uint64_t guest_mem_size(const struct guest_mem *mem);
+
+/* The memfd, borrowed. */
+int guest_mem_fd(const struct guest_mem *mem);
+
+/**
+ * guest_mem_regions() - The regions, as given to guest_mem_new().
+ * @regions: borrowed from @mem
+ *
+ * Return: how many.
+ */
+unsigned int guest_mem_regions(const struct guest_mem *mem,
+			       const struct guest_mem_region **regions);
+
+/**
+ * guest_mem_span() - Host address of [@gpa, @gpa + @len).
+ *
+ * The guest may change what is there at any time. Any thread.
+ * Return: the address, or NULL if the span is empty or not all in one region.
+ */
+void *guest_mem_span(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/*
+ * Copy from or to guest memory, or zero it. Any thread; not atomic. @len may
+ * be 0. Return: 0, or -EFAULT if the span is not all in one region (nothing
+ * was copied then).
+ */
+int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf,
+		   uint64_t len);
+int guest_mem_write(const struct guest_mem *mem, uint64_t gpa, const void *buf,
+		    uint64_t len);
+int guest_mem_zero(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
+
+/**
+ * guest_mem_read_file() - Read @len bytes at @offset of @fd into the guest.
+ *
+ * May block. Return: 0, -EFAULT, -ENODATA if the file is shorter than that
+ * (part may have been read), or what pread(2) says.
+ */
+int guest_mem_read_file(const struct guest_mem *mem, uint64_t gpa, int fd,
+			uint64_t offset, uint64_t len);
+
+/**
+ * guest_mem_discard() - Make all memory zero again and give its pages back.
+ *
+ * No vCPU may run. Return: 0, or what fallocate(2) says.
+ */
+int guest_mem_discard(struct guest_mem *mem);
+
+#endif

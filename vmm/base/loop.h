@@ -1,0 +1,81 @@
+/*
+ * The event loop of the main thread and of device processes: epoll, timers on
+ * CLOCK_MONOTONIC, and wake-ups from other threads. All functions but
+ * loop_wake_send() belong to the loop's thread. Callbacks may add, change and
+ * remove any source, their own included.
+ */
+#ifndef VMM_BASE_LOOP_H
+#define VMM_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct loop_fd;
+struct loop_timer;
+struct loop_wake;
+
+/* Return: 0, -ENOMEM, or what epoll_create1(2) says. */
+int loop_new(struct loop **out);
+
+/* Free the loop and every source that is still in it. */
+void loop_free(struct loop *loop);
+
+/* Run callbacks until loop_stop(). Return: 0, or what epoll_wait(2) says. */
+int loop_run(struct loop *loop);
+
+/* Make loop_run() return once the callback in progress has. */
+void loop_stop(struct loop *loop);
+
+/* events: EPOLLIN and so on, what epoll_wait(2) reported. */
+typedef void loop_fd_fn(void *ctx, uint32_t events);
+
+/**
+ * loop_fd_add() - Call @fn when @fd is ready.
+ * @out: the source, for loop_fd_set() and loop_fd_remove()
+ * @fd: borrowed; must stay open until the source is removed
+ * @events: EPOLLIN, EPOLLOUT, both, or 0 for none at present (level-triggered;
+ *          EPOLLERR and EPOLLHUP are reported with 0, too)
+ *
+ * Return: 0, -EPERM for a regular file or other fd that epoll(7) refuses,
+ * -ENOMEM, or what epoll_ctl(2) says.
+ */
+int loop_fd_add(struct loop *loop, struct loop_fd **out, int fd,
+		uint32_t events, loop_fd_fn *fn, void *ctx);
+
+/* Change the events that are waited for. */
+int loop_fd_set(struct loop_fd *source, uint32_t events);
+
+/* Remove and free; NULL is nothing to do. No callback comes after it. */
+void loop_fd_remove(struct loop_fd *source);
+
+typedef void loop_fn(void *ctx);
+
+/* Make a timer that is not armed. Return: 0 or -ENOMEM. */
+int loop_timer_add(struct loop *loop, struct loop_timer **out, loop_fn *fn,
+		   void *ctx);
+
+/* Call once, ns from now (0: at the next turn); replaces an earlier setting. */
+void loop_timer_set(struct loop_timer *timer, int64_t ns);
+
+/* Nothing to do if not armed. */
+void loop_timer_cancel(struct loop_timer *timer);
+
+void loop_timer_remove(struct loop_timer *timer);
+
+/*
+ * A call into the loop from any thread or signal handler. Sends between two
+ * calls of @fn are one call.
+ */
+int loop_wake_add(struct loop *loop, struct loop_wake **out, loop_fn *fn,
+		  void *ctx);
+
+/* Any thread, async-signal-safe, never blocks. */
+void loop_wake_send(struct loop_wake *wake);
+
+void loop_wake_remove(struct loop_wake *wake);
+
+/* CLOCK_MONOTONIC in ns. Any thread. */
+int64_t loop_now(void);
+
+#endif
