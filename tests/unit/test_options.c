@@ -1,0 +1,254 @@
+/*
+ * The command line: what each option takes, and the line that a wrong one
+ * gives.
+ */
+#include "vmm/options.h"
+
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WORDS_MAX 12
+
+static struct options options;
+static struct error err;
+
+/* words: NULL-terminated. */
+static int parse(const char *const *words)
+{
+	char *argv[WORDS_MAX] = {NULL};
+	int argc = 0, rc;
+
+	for (; words[argc]; argc++)
+		argv[argc] = strdup(words[argc]);
+	err.text[0] = '\0';
+	rc = options_parse(&options, argc, argv, &err);
+	while (argc)
+		free(argv[--argc]);
+	return rc;
+}
+
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+
+static void teardown(void)
+{
+	options_fini(&options);
+}
+
+START_TEST(options_parse_kernel_alone_gives_defaults)
+{
+	ck_assert_int_eq(PARSE("vmlinuz"), 0);
+	ck_assert_str_eq(options.kernel, "vmlinuz");
+	ck_assert_ptr_null(options.initrd);
+	ck_assert_ptr_null(options.append);
+	ck_assert_uint_eq(options.memory, 256u << 20);
+	ck_assert_uint_eq(options.hugepages, 0);
+	ck_assert_uint_eq(options.cpus, 1);
+	ck_assert_uint_eq(options.machine, ARCH_PROFILE_AUTO);
+	ck_assert_uint_eq(options.entry, ARCH_ENTRY_AUTO);
+	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_STDIO);
+	ck_assert_uint_eq(options.timeout, 0);
+	ck_assert_uint_eq(options.grace, UINT64_C(5000000000));
+	ck_assert(!options.no_reboot);
+	ck_assert_uint_eq(options.log, LOG_WARN);
+}
+END_TEST
+
+START_TEST(options_parse_all_forms_of_a_word_are_taken)
+{
+	ck_assert_int_eq(PARSE("-m", "1G", "-c4", "--initrd=i.img", "--append",
+			       "a=b,c -- d", "-kvmlinux,entry=pvh",
+			       "--no-reboot", "--serial", "file=out.txt"),
+			 0);
+	ck_assert_uint_eq(options.memory, 1u << 30);
+	ck_assert_uint_eq(options.cpus, 4);
+	ck_assert_str_eq(options.initrd, "i.img");
+	ck_assert_str_eq(options.append, "a=b,c -- d");
+	ck_assert_str_eq(options.kernel, "vmlinux");
+	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
+	ck_assert(options.no_reboot);
+	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_FILE);
+	ck_assert_str_eq(options.serial_file, "out.txt");
+}
+END_TEST
+
+START_TEST(options_parse_doubled_comma_is_one_of_the_value)
+{
+	ck_assert_int_eq(PARSE("-k", ",,a,,b,,,entry=pvh"), 0);
+	ck_assert_str_eq(options.kernel, ",a,b,");
+	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
+}
+END_TEST
+
+START_TEST(options_parse_equals_sign_in_a_path_is_kept)
+{
+	ck_assert_int_eq(PARSE("-k", "dir=a/kernel"), 0);
+	ck_assert_str_eq(options.kernel, "dir=a/kernel");
+}
+END_TEST
+
+START_TEST(options_parse_words_behind_two_dashes_are_kernels)
+{
+	ck_assert_int_eq(PARSE("--", "-k"), 0);
+	ck_assert_str_eq(options.kernel, "-k");
+}
+END_TEST
+
+START_TEST(options_parse_flag_takes_a_value_only_with_equals)
+{
+	ck_assert_int_eq(PARSE("--no-reboot=off", "k"), 0);
+	ck_assert(!options.no_reboot);
+	options_fini(&options);
+	ck_assert_int_eq(PARSE("--no-reboot", "on"), 0);
+	ck_assert_str_eq(options.kernel, "on");
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t bytes;
+} sizes[] = {
+	{"32M", 32u << 20},
+	{"64G", UINT64_C(64) << 30},
+	{"65536K", 64u << 20},
+	{"134217728", 128u << 20},
+	{"128M,hugepages=2M", 128u << 20},
+};
+
+START_TEST(options_parse_size_is_taken)
+{
+	ck_assert_int_eq(PARSE("-m", sizes[_i].text, "k"), 0);
+	ck_assert_uint_eq(options.memory, sizes[_i].bytes);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	uint64_t ns;
+} times[] = {
+	{"1ms", 1000000},
+	{"5s", UINT64_C(5000000000)},
+	{"2m", UINT64_C(120000000000)},
+};
+
+START_TEST(options_parse_time_is_taken)
+{
+	ck_assert_int_eq(PARSE("--timeout", times[_i].text, "k"), 0);
+	ck_assert_uint_eq(options.timeout, times[_i].ns);
+}
+END_TEST
+
+/* Words that are refused, and what the line must name. */
+static const struct {
+	const char *words[4];
+	const char *names[3];
+} wrong[] = {
+	{{"--memory"}, {"--memory", "value"}},
+	{{"-m", "12X"}, {"--memory", "32M to 64G", "\"12X\""}},
+	{{"-m", "-1"}, {"--memory", "\"-1\""}},
+	{{"-m", "0"}, {"--memory", "\"0\""}},
+	{{"-m", ""}, {"--memory", "\"\""}},
+	{{"-m", "31M"}, {"--memory", "32M"}},
+	{{"-m", "65G"}, {"--memory", "64G"}},
+	{{"-m", "99999999999999999999G"}, {"--memory", "64G"}},
+	{{"-m", "18446744073709551615K"}, {"--memory", "64G"}},
+	{{"-m", "33554433"}, {"--memory", "multiple of 1M"}},
+	{{"-m", "33M,hugepages=2M"}, {"--memory", "huge page"}},
+	{{"-m", "1G,hugepages=4K"}, {"--memory,hugepages", "2M|1G", "\"4K\""}},
+	{{"-m", "1G,huge=2M"}, {"--memory", "\"huge\"", "hugepages"}},
+	{{"-m", "1G,"}, {"--memory", "\"\"", "hugepages"}},
+	{{"-m", "1G", "-m", "1G"}, {"--memory", "twice"}},
+	{{"-c", "0"}, {"--cpus", "1 to 64", "\"0\""}},
+	{{"-c", "65"}, {"--cpus", "1 to 64", "\"65\""}},
+	{{"-c", "1000000"}, {"--cpus", "1 to 64"}},
+	{{"-c", "2,3"}, {"--cpus", "\"3\""}},
+	{{"-c", "1M"}, {"--cpus", "\"1M\""}},
+	{{"--machine", "pc"}, {"--machine", "auto|lean|legacy", "\"pc\""}},
+	{{"-k", ""}, {"--kernel", "text"}},
+	{{"-k", "a,entry=elf"}, {"entry", "auto|bzimage|pvh|multiboot"}},
+	{{"-k", "a", "b"}, {"--kernel", "twice"}},
+	{{"--serial", "stdio,file=x"}, {"--serial", "twice"}},
+	{{"--serial", "file="}, {"--serial,file", "text"}},
+	{{"--timeout", "0s"}, {"--timeout", "1ms"}},
+	{{"--timeout", "5"}, {"--timeout", "60s", "\"5\""}},
+	{{"--timeout", "9999999m"}, {"--timeout", "year"}},
+	{{"--no-reboot=maybe"}, {"--no-reboot", "on|off", "\"maybe\""}},
+	{{"--log", "loud"}, {"--log", "error|warn|info|debug"}},
+	{{"--frobnicate"}, {"--frobnicate", "unknown", "help"}},
+	{{"--mem", "1G"}, {"--mem", "unknown"}},
+	{{"-x"}, {"-x", "unknown"}},
+};
+
+START_TEST(options_parse_wrong_words_are_refused_by_name)
+{
+	ck_assert_int_eq(parse(wrong[_i].words), -EINVAL);
+	for (unsigned int i = 0; i < 3 && wrong[_i].names[i]; i++)
+		ck_assert_msg(strstr(err.text, wrong[_i].names[i]),
+			      "\"%s\" does not name %s", err.text,
+			      wrong[_i].names[i]);
+	ck_assert_ptr_null(strchr(err.text, '\n'));
+}
+END_TEST
+
+START_TEST(options_parse_no_kernel_says_which_option)
+{
+	ck_assert_int_eq(PARSE("-m", "64M"), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "--kernel"));
+	ck_assert_ptr_nonnull(strstr(err.text, "-k FILE"));
+}
+END_TEST
+
+START_TEST(options_help_names_every_option)
+{
+	static const char *const names[] = {
+		"--kernel",	   "--initrd",	  "--append", "--memory",
+		"--cpus",	   "--machine",	  "--serial", "--timeout",
+		"--grace",	   "--no-reboot", "--log",    "entry=",
+		"hugepages=2M|1G",
+	};
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	options_help(out);
+	fclose(out);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		ck_assert_msg(strstr(text, names[i]), "%s is missing",
+			      names[i]);
+	free(text);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("options");
+	TCase *tcase = tcase_create("options");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tcase, NULL, teardown);
+	tcase_add_test(tcase, options_parse_kernel_alone_gives_defaults);
+	tcase_add_test(tcase, options_parse_all_forms_of_a_word_are_taken);
+	tcase_add_test(tcase, options_parse_doubled_comma_is_one_of_the_value);
+	tcase_add_test(tcase, options_parse_equals_sign_in_a_path_is_kept);
+	tcase_add_test(tcase,
+		       options_parse_words_behind_two_dashes_are_kernels);
+	tcase_add_test(tcase,
+		       options_parse_flag_takes_a_value_only_with_equals);
+	tcase_add_loop_test(tcase, options_parse_size_is_taken, 0,
+			    sizeof(sizes) / sizeof(sizes[0]));
+	tcase_add_loop_test(tcase, options_parse_time_is_taken, 0,
+			    sizeof(times) / sizeof(times[0]));
+	tcase_add_loop_test(tcase,
+			    options_parse_wrong_words_are_refused_by_name, 0,
+			    sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tcase, options_parse_no_kernel_says_which_option);
+	tcase_add_test(tcase, options_help_names_every_option);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,141 @@
+/*
+ * What an architecture gives to the machine. Each function is defined once in
+ * arch/$(ARCH)/, and vmm/machine.c calls them in the order in which they stand
+ * here. HACKING.md tells how to bring up another one.
+ *
+ * Threads: main, with no vCPU running, unless said otherwise.
+ */
+#ifndef VMM_ARCH_H
+#define VMM_ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+#include <linux/kvm.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/guest_mem.h"
+#include "vmm/base/host.h"
+#include "vmm/base/image.h"
+
+#define ARCH_CPUS_MAX 64
+
+/* --machine */
+enum arch_profile {
+	ARCH_PROFILE_AUTO,
+	ARCH_PROFILE_LEAN,   /* hardware-reduced ACPI, nothing legacy */
+	ARCH_PROFILE_LEGACY, /* what a guest that expects a PC looks for */
+};
+
+/* --kernel FILE,entry= */
+enum arch_entry {
+	ARCH_ENTRY_AUTO,
+	ARCH_ENTRY_BZIMAGE,
+	ARCH_ENTRY_PVH,
+	ARCH_ENTRY_MULTIBOOT,
+};
+
+/* What the user asked for. All pointers are borrowed and outlive the arch. */
+struct arch_config {
+	uint64_t memory;   /* bytes, a multiple of 1 MiB */
+	unsigned int cpus; /* 1 to ARCH_CPUS_MAX */
+	enum arch_profile profile;
+	enum arch_entry entry;
+	const struct image *kernel;
+	const struct image *initrd; /* NULL without */
+	const char *cmdline;	    /* the user's text, "" without */
+	bool console_on_serial;	    /* add console= if cmdline has none */
+	struct char_backend serial; /* ops NULL: the port leads nowhere */
+};
+
+struct arch;
+
+/**
+ * arch_new() - Read the kernel's headers and decide what machine it gets.
+ * @out: for arch_free(); nothing of KVM is touched, so that --dry-run ends here
+ * @config: copied
+ * @err: names the option
+ *
+ * May block on the files. Return: 0 or a negative errno.
+ */
+int arch_new(struct arch **out, const struct arch_config *config,
+	     struct error *err);
+
+void arch_free(struct arch *arch);
+
+/**
+ * arch_ram() - Where the guest's RAM lies.
+ * @regions: room for GUEST_MEM_REGIONS_MAX
+ *
+ * Return: how many were written.
+ */
+unsigned int arch_ram(const struct arch *arch,
+		      struct guest_mem_region *regions);
+
+/**
+ * arch_vm_init() - Check KVM and set the VM up, before any vCPU.
+ * @kvm_fd, @vm_fd: borrowed, open until arch_free()
+ * @mem: borrowed, already the VM's memory slots
+ * @host: borrowed; devices are made and mapped here
+ *
+ * Return: 0 or a negative errno, @err names what KVM lacks.
+ */
+int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
+		 struct guest_mem *mem, struct host *host, struct error *err);
+
+/**
+ * arch_vcpu_init() - Set a new vCPU up and note its power-on state.
+ * @index: 0 to cpus - 1, in ascending order
+ * @vcpu_fd: borrowed
+ */
+int arch_vcpu_init(struct arch *arch, unsigned int index, int vcpu_fd,
+		   struct error *err);
+
+/**
+ * arch_boot() - Put the machine where its kernel takes over.
+ *
+ * Devices, interrupt controllers and vCPUs go to their power-on state, kernel,
+ * initrd, tables and command line into guest memory, which is all zero, and
+ * vCPU 0 to the kernel's entry. Once at the start and again at each reboot.
+ * May block on the files.
+ */
+int arch_boot(struct arch *arch, struct error *err);
+
+/**
+ * arch_power_button() - Press it; what the guest does about it is its own.
+ *
+ * Main thread, vCPUs may run.
+ */
+void arch_power_button(struct arch *arch);
+
+/* Bytes that the serial port's receive FIFO has room for. Main thread, vCPUs
+ * may run. */
+size_t arch_serial_room(struct arch *arch);
+
+/* Give the serial port input, at most arch_serial_room(). Likewise. */
+void arch_serial_input(struct arch *arch, const uint8_t *data, size_t len);
+
+/**
+ * arch_vcpu_dump() - Print registers and code bytes for a crash report.
+ *
+ * On the vCPU's own thread, or with that thread stopped.
+ */
+void arch_vcpu_dump(struct arch *arch, unsigned int index, FILE *out);
+
+/**
+ * arch_save() - All state outside guest memory as one JSON object.
+ * @out: a new reference
+ */
+int arch_save(struct arch *arch, json_t **out, struct error *err);
+
+/**
+ * arch_restore() - Take the state of an arch_save().
+ *
+ * Into a machine of the same configuration that has not run.
+ * Return: 0, or a negative errno with @err naming the part and member.
+ */
+int arch_restore(struct arch *arch, const json_t *state, struct error *err);
+
+#endif

@@ -1,0 +1,265 @@
+/*
+ * The host's end of a serial port.
+ *
+ * Input waits in a small buffer here while the device has no room. A pipe or
+ * file is read only when that buffer is empty, so that its writer waits; a
+ * terminal is always read, so that Ctrl-A x works with a guest that hangs, and
+ * what does not fit is dropped as a terminal's own queue would.
+ */
+#include "vmm/chardev.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/epoll.h>
+
+#include "vmm/base/log.h"
+
+#define CHARDEV_INPUT_SIZE 4096
+#define CHARDEV_READ_SIZE  256
+
+struct chardev {
+	struct chardev_config config;
+	struct loop_wake *room_wake; /* owned; the device has room */
+
+	struct watch *watch; /* owned */
+
+	/* Main thread. */
+	struct loop_fd *source; /* owned; NULL while not waited for */
+	struct terminal_escape escape;
+	bool input_open;	       /* not at its end */
+	bool input_waits;	       /* epoll(7) takes it: not a file */
+	size_t input_start, input_end; /* what waits in input[] */
+	uint8_t input[CHARDEV_INPUT_SIZE];
+};
+
+/* --- Output ----------------------------------------------------------------
+ */
+
+static void chardev_output(void *ctx, const uint8_t *data, size_t len)
+{
+	struct chardev *chardev = ctx;
+
+	watch_write(chardev->watch, data, len);
+	stream_write(chardev->config.output, data, len);
+}
+
+static void chardev_input_room(void *ctx)
+{
+	struct chardev *chardev = ctx;
+
+	loop_wake_send(chardev->room_wake);
+}
+
+static const struct char_ops chardev_ops = {
+	.output = chardev_output,
+	.input_room = chardev_input_room,
+};
+
+struct char_backend chardev_backend(struct chardev *chardev)
+{
+	return (struct char_backend){.ops = &chardev_ops, .ctx = chardev};
+}
+
+/* --- Input -----------------------------------------------------------------
+ */
+
+/* Hand over what waits, as far as the device has room. */
+static void chardev_deliver(struct chardev *chardev)
+{
+	size_t waiting = chardev->input_end - chardev->input_start;
+	size_t room;
+
+	if (!waiting)
+		return;
+	room = chardev->config.room(chardev->config.ctx);
+	if (room > waiting)
+		room = waiting;
+	chardev->config.input(chardev->config.ctx,
+			      chardev->input + chardev->input_start, room);
+	chardev->input_start += room;
+	if (chardev->input_start == chardev->input_end)
+		chardev->input_start = chardev->input_end = 0;
+}
+
+static void chardev_keep(struct chardev *chardev, const uint8_t *data,
+			 size_t len)
+{
+	size_t room;
+
+	if (chardev->input_start) {
+		memmove(chardev->input, chardev->input + chardev->input_start,
+			chardev->input_end - chardev->input_start);
+		chardev->input_end -= chardev->input_start;
+		chardev->input_start = 0;
+	}
+	room = sizeof(chardev->input) - chardev->input_end;
+	if (len > room)
+		len = room;
+	memcpy(chardev->input + chardev->input_end, data, len);
+	chardev->input_end += len;
+}
+
+static void chardev_take(struct chardev *chardev, const uint8_t *data,
+			 size_t len)
+{
+	uint8_t out[CHARDEV_READ_SIZE + 1];
+	enum terminal_action action;
+	size_t out_len;
+
+	if (!chardev->config.escapes) {
+		chardev_keep(chardev, data, len);
+		return;
+	}
+	action = terminal_escape_filter(&chardev->escape, data, len, out,
+					&out_len);
+	chardev_keep(chardev, out, out_len);
+	if (action != TERMINAL_NONE)
+		chardev->config.action(chardev->config.ctx, action);
+}
+
+/* Read once. Return: whether there may be more at once. */
+static bool chardev_read(struct chardev *chardev)
+{
+	uint8_t data[CHARDEV_READ_SIZE];
+	ssize_t len;
+
+	len = read(chardev->config.input_fd, data, sizeof(data));
+	if (len > 0) {
+		chardev_take(chardev, data, (size_t)len);
+		return true;
+	}
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	/* The end, a hang-up, or a terminal that went away: no more input. */
+	if (len < 0)
+		log_debug("input: %s", strerror(errno));
+	chardev->input_open = false;
+	return false;
+}
+
+static void chardev_readable(void *ctx, uint32_t events);
+
+/*
+ * Wait for the descriptor only while its bytes are wanted. Waiting for no
+ * events would not do: epoll(7) reports a hang-up all the same, again and
+ * again.
+ */
+static void chardev_await(struct chardev *chardev)
+{
+	bool want = chardev->input_open && chardev->input_waits &&
+		    (chardev->config.escapes || !chardev->input_end);
+	int rc;
+
+	if (want && !chardev->source) {
+		rc = loop_fd_add(chardev->config.loop, &chardev->source,
+				 chardev->config.input_fd, EPOLLIN,
+				 chardev_readable, chardev);
+		if (rc) {
+			log_warn("input ends here: %s", strerror(-rc));
+			chardev->input_open = false;
+		}
+	} else if (!want && chardev->source) {
+		loop_fd_remove(chardev->source);
+		chardev->source = NULL;
+	}
+}
+
+/* Move input along as far as it goes now. */
+static void chardev_pump(struct chardev *chardev)
+{
+	chardev_deliver(chardev);
+	/* A file never makes anybody wait. */
+	while (chardev->input_open && !chardev->input_waits &&
+	       !chardev->input_end && chardev_read(chardev))
+		chardev_deliver(chardev);
+	chardev_await(chardev);
+}
+
+static void chardev_readable(void *ctx, uint32_t events)
+{
+	struct chardev *chardev = ctx;
+
+	(void)events;
+	chardev_read(chardev);
+	chardev_pump(chardev);
+}
+
+static void chardev_room(void *ctx)
+{
+	chardev_pump(ctx);
+}
+
+/* --- Life ------------------------------------------------------------------
+ */
+
+int chardev_new(struct chardev **out, const struct chardev_config *config,
+		struct error *err)
+{
+	struct chardev *chardev = calloc(1, sizeof(*chardev));
+	int rc = -ENOMEM;
+
+	if (!chardev)
+		goto err_output;
+	chardev->config = *config;
+	rc = watch_new(&chardev->watch, config->watch, config->ctx);
+	if (rc)
+		goto err_free;
+	rc = loop_wake_add(config->loop, &chardev->room_wake, chardev_room,
+			   chardev);
+	if (rc)
+		goto err_watch;
+	*out = chardev;
+	return 0;
+
+err_watch:
+	watch_free(chardev->watch);
+err_free:
+	free(chardev);
+err_output:
+	stream_free(config->output);
+	return error_set(err, -rc, "--serial: %s", strerror(-rc));
+}
+
+void chardev_free(struct chardev *chardev)
+{
+	if (!chardev)
+		return;
+	loop_fd_remove(chardev->source);
+	loop_wake_remove(chardev->room_wake);
+	stream_free(chardev->config.output);
+	watch_free(chardev->watch);
+	free(chardev);
+}
+
+int chardev_start(struct chardev *chardev, struct error *err)
+{
+	int rc;
+
+	if (chardev->config.input_fd < 0)
+		return 0;
+	rc = loop_fd_add(chardev->config.loop, &chardev->source,
+			 chardev->config.input_fd, EPOLLIN, chardev_readable,
+			 chardev);
+	if (rc && rc != -EPERM)
+		return error_set(err, -rc,
+				 "--serial: cannot wait for input: %s",
+				 strerror(-rc));
+	chardev->input_open = true;
+	chardev->input_waits = !rc;
+	chardev_pump(chardev);
+	return 0;
+}
+
+void chardev_end_line(struct chardev *chardev)
+{
+	watch_end(chardev->watch);
+}
+
+void chardev_flush(struct chardev *chardev, int64_t max_ns)
+{
+	stream_flush(chardev->config.output, max_ns);
+}

@@ -1,0 +1,67 @@
+/*
+ * The host's end of a serial port: output to a stream, past the eyes of a
+ * watch; input from a descriptor, at the pace of the guest, past the escape
+ * keys when that is a terminal.
+ */
+#ifndef VMM_CHARDEV_H
+#define VMM_CHARDEV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/base/error.h"
+#include "vmm/base/host.h"
+#include "vmm/base/loop.h"
+#include "vmm/stream.h"
+#include "vmm/terminal.h"
+#include "vmm/watch.h"
+
+struct chardev;
+
+struct chardev_config {
+	struct loop *loop;     /* borrowed */
+	struct stream *output; /* owned from now on; NULL: output is dropped */
+	int input_fd;	       /* borrowed; -1 for none */
+	bool escapes;	       /* input_fd is a terminal: Ctrl-A commands */
+
+	/* What the guest printed. On the printing vCPU's thread. */
+	watch_event_fn *watch;
+	/* Main thread: room in the device, giving it bytes, Ctrl-A commands. */
+	size_t (*room)(void *ctx);
+	void (*input)(void *ctx, const uint8_t *data, size_t len);
+	void (*action)(void *ctx, enum terminal_action action);
+	void *ctx; /* borrowed, for all four */
+};
+
+/**
+ * chardev_new() - Make it; input is not read before chardev_start().
+ * @out: for chardev_free()
+ *
+ * Main thread. Return: 0 or a negative errno, @err set; @config->output is
+ * freed then, too.
+ */
+int chardev_new(struct chardev **out, const struct chardev_config *config,
+		struct error *err);
+
+/* Main thread, no vCPU running; NULL is nothing to do. */
+void chardev_free(struct chardev *chardev);
+
+/* What the device model is given. */
+struct char_backend chardev_backend(struct chardev *chardev);
+
+/* Begin to read input: the device is there now. Main thread. */
+int chardev_start(struct chardev *chardev, struct error *err);
+
+/*
+ * The guest has stopped: what it printed last is a line, and the watch looks at
+ * it now. Main thread, no vCPU running.
+ */
+void chardev_end_line(struct chardev *chardev);
+
+/**
+ * chardev_flush() - Write what output is left, at the machine's end.
+ * @max_ns: give up when the reader takes nothing for that long
+ */
+void chardev_flush(struct chardev *chardev, int64_t max_ns);
+
+#endif
