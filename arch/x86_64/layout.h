@@ -57,7 +57,6 @@
 
 /* Global system interrupts: IOAPIC pins. */
 #define GSI_COM1 4
-#define GSI_RTC	 8
 #define GSI_SCI	 9 /* legacy profile */
 #define GSI_GED	 9 /* lean profile */
 /* PCI INTA to INTD, and what later devices get. */

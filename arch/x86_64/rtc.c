@@ -11,7 +11,7 @@
  * The clock has no interrupt. Alarm, periodic and update-ended interrupts
  * would each need a timer on the main loop, and what guests use them for today
  * is to wake from sleep, which this machine's guests do not. The ACPI
- * description is to say so by giving the clock no IRQ: Linux then polls for
+ * description says so by giving the clock no IRQ: Linux then polls for
  * the time and refuses alarms. (Where it finds a PIC, Linux takes IRQ 8 for
  * granted, and whoever waits there for an update or an alarm waits in vain.)
  * The alarm bytes are memory; register B's enable bits are kept; of C's flags
@@ -290,24 +290,28 @@ static const struct bus_ops rtc_bus_ops = {
 	.max_size = 1,
 };
 
+/* The control registers as the machine comes up. */
+static void rtc_init_control(struct rtc_state *s)
+{
+	s->index = 0;
+	s->cmos[RTC_REG_A] = RTC_A_DV_32KHZ | RTC_A_RS_1024HZ;
+	s->cmos[RTC_REG_B] = RTC_B_24H;
+	s->cmos[RTC_REG_C] = 0;
+	s->cmos[RTC_REG_D] = RTC_D_VRT;
+}
+
+/* A battery keeps time and memory through a reset of the machine. */
 static void rtc_reset(void *self)
 {
 	struct rtc *rtc = self;
-	struct rtc_state state = {
-		.cmos =
-			{
-				[RTC_REG_A] = RTC_A_DV_32KHZ | RTC_A_RS_1024HZ,
-				[RTC_REG_B] = RTC_B_24H,
-				[RTC_REG_D] = RTC_D_VRT,
-			},
-	};
-	int64_t seconds = rtc->clock() / RTC_SECOND;
+	int64_t seconds;
 
-	/* In step with the host, so that both turn to a second together. */
-	state.second = (uint64_t)(seconds * RTC_SECOND);
-	rtc_set_time(&state, seconds);
 	pthread_mutex_lock(&rtc->lock);
-	rtc->state = state;
+	rtc_advance(&rtc->state, rtc->clock());
+	seconds = rtc_get_time(&rtc->state);
+	rtc_init_control(&rtc->state);
+	/* Perhaps in another data mode than before. */
+	rtc_set_time(&rtc->state, seconds);
 	pthread_mutex_unlock(&rtc->lock);
 }
 
@@ -391,6 +395,7 @@ const struct device_ops rtc_device_ops = {
 int rtc_new(struct rtc **out, struct host *host, rtc_clock_fn *clock)
 {
 	struct rtc *rtc = calloc(1, sizeof(*rtc));
+	int64_t seconds;
 	int rc;
 
 	if (!rtc)
@@ -398,11 +403,15 @@ int rtc_new(struct rtc **out, struct host *host, rtc_clock_fn *clock)
 	rtc->host = host;
 	rtc->clock = clock ? clock : rtc_clock_realtime;
 	pthread_mutex_init(&rtc->lock, NULL);
+	rtc_init_control(&rtc->state);
+	/* In step with the host, so that both turn to a second together. */
+	seconds = rtc->clock() / RTC_SECOND;
+	rtc->state.second = (uint64_t)(seconds * RTC_SECOND);
 	/*
 	 * Also the first call of gmtime_r(3), which looks for the time zone's
 	 * files: here on main, and not on a vCPU thread.
 	 */
-	rtc_reset(rtc);
+	rtc_set_time(&rtc->state, seconds);
 	rc = host->ops->map(host, BUS_PIO, PORT_RTC, RTC_PORTS, &rtc_bus_ops,
 			    rtc, "rtc");
 	if (rc)

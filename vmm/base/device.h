@@ -14,7 +14,10 @@
 struct device_ops {
 	/* Unmap and free. */
 	void (*free)(void *self);
-	/* Everything as after the part was made; lowers its interrupt. */
+	/*
+	 * Everything as after the part was made, but for what a battery keeps;
+	 * lowers its interrupt.
+	 */
 	void (*reset)(void *self);
 	/* out: a new reference. 0, -ENOMEM, or what KVM says. */
 	int (*save)(void *self, json_t **out);
