@@ -1,0 +1,549 @@
+/*
+ * The x86_64 machine: which parts it is made of, where its memory is, and how
+ * it gets to its kernel's first instruction. Implements vmm/arch.h.
+ */
+#include "vmm/arch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "acpi/ged.h"
+#include "acpi/pm.h"
+#include "arch/x86_64/acpi.h"
+#include "arch/x86_64/cpuid.h"
+#include "arch/x86_64/debug_exit.h"
+#include "arch/x86_64/i8042.h"
+#include "arch/x86_64/irqchip.h"
+#include "arch/x86_64/kernel.h"
+#include "arch/x86_64/kvm_check.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/pvpanic.h"
+#include "arch/x86_64/rtc.h"
+#include "arch/x86_64/serial.h"
+#include "arch/x86_64/vcpu_boot.h"
+#include "arch/x86_64/vcpu_dump.h"
+#include "arch/x86_64/vcpu_state.h"
+#include "pci/bus.h"
+#include "vmm/base/device.h"
+#include "vmm/base/json.h"
+#include "vmm/base/loop.h"
+
+#define ARCH_CONSOLE	 "console=ttyS0"
+#define ARCH_DEVICES_MAX 12
+#define ARCH_MEMMAP_MAX	 8
+
+struct arch_vcpu {
+	int fd;			     /* borrowed */
+	struct vcpu_state *power_on; /* owned */
+};
+
+struct arch {
+	struct arch_config config;
+	enum arch_profile profile; /* lean or legacy */
+	char *cmdline;		   /* owned; with the console */
+	struct kernel *kernel;	   /* owned */
+
+	int kvm_fd, vm_fd;	  /* borrowed */
+	struct guest_mem *mem;	  /* borrowed */
+	struct cpuid *cpuid;	  /* owned */
+	struct vcpu_shape *shape; /* owned */
+	struct arch_vcpu vcpus[ARCH_CPUS_MAX];
+	bool booted; /* not in the power-on state any more */
+
+	/* In the order in which they are reset and restored: the interrupt
+	 * controllers before what raises interrupts. */
+	struct device devices[ARCH_DEVICES_MAX];
+	unsigned int device_count;
+	/* Into devices[]: the ones that are spoken to. */
+	struct serial *serial;
+	struct ged *ged; /* lean */
+	struct pm *pm;	 /* legacy */
+};
+
+/* --- Planning --------------------------------------------------------------
+ */
+
+/* The kernel's command line, with a console for it to talk to. */
+static int arch_make_cmdline(struct arch *arch)
+{
+	const char *text = arch->config.cmdline;
+	const char *found = strstr(text, "console=");
+	bool given = found && (found == text || found[-1] == ' ');
+	int len;
+
+	/* In front: what follows "--" is for init. */
+	if (arch->config.console_on_serial && !given)
+		len = asprintf(&arch->cmdline, "%s%s%s", ARCH_CONSOLE,
+			       *text ? " " : "", text);
+	else
+		len = asprintf(&arch->cmdline, "%s", text);
+	if (len < 0)
+		arch->cmdline = NULL;
+	return len < 0 ? -ENOMEM : 0;
+}
+
+/* Linux by its 64-bit entry needs no PC around it; others look for one. */
+static enum arch_profile arch_profile_for(enum kernel_protocol protocol)
+{
+	switch (protocol) {
+	case KERNEL_LINUX64:
+	case KERNEL_BZIMAGE64:
+		return ARCH_PROFILE_LEAN;
+	case KERNEL_LINUX32:
+	case KERNEL_BZIMAGE32:
+	case KERNEL_PVH:
+	case KERNEL_MULTIBOOT:
+	case KERNEL_PROTOCOLS:
+		break;
+	}
+	return ARCH_PROFILE_LEGACY;
+}
+
+int arch_new(struct arch **out, const struct arch_config *config,
+	     struct error *err)
+{
+	struct arch *arch = calloc(1, sizeof(*arch));
+	int rc;
+
+	if (!arch)
+		return error_set(err, ENOMEM, "out of memory");
+	arch->config = *config;
+	rc = arch_make_cmdline(arch);
+	if (rc) {
+		error_set(err, ENOMEM, "out of memory");
+		goto err_free;
+	}
+	rc = kernel_probe(&arch->kernel, config->kernel, config->entry,
+			  config->initrd, arch->cmdline, err);
+	if (rc)
+		goto err_free;
+	arch->profile = config->profile;
+	if (arch->profile == ARCH_PROFILE_AUTO)
+		arch->profile = arch_profile_for(kernel_protocol(arch->kernel));
+	*out = arch;
+	return 0;
+
+err_free:
+	arch_free(arch);
+	return rc;
+}
+
+void arch_free(struct arch *arch)
+{
+	if (!arch)
+		return;
+	while (arch->device_count) {
+		struct device *device = &arch->devices[--arch->device_count];
+
+		device->ops->free(device->self);
+	}
+	for (unsigned int i = 0; i < ARCH_CPUS_MAX; i++)
+		vcpu_state_free(arch->vcpus[i].power_on);
+	vcpu_shape_free(arch->shape);
+	cpuid_free(arch->cpuid);
+	kernel_free(arch->kernel);
+	free(arch->cmdline);
+	free(arch);
+}
+
+/* --- Memory ----------------------------------------------------------------
+ */
+
+static uint64_t arch_low_ram(const struct arch *arch)
+{
+	uint64_t size = arch->config.memory;
+
+	return size < LAYOUT_LOW_RAM_MAX ? size : LAYOUT_LOW_RAM_MAX;
+}
+
+static uint64_t arch_high_ram(const struct arch *arch)
+{
+	return arch->config.memory - arch_low_ram(arch);
+}
+
+unsigned int arch_ram(const struct arch *arch, struct guest_mem_region *regions)
+{
+	regions[0] = (struct guest_mem_region){.size = arch_low_ram(arch)};
+	if (!arch_high_ram(arch))
+		return 1;
+	regions[1] = (struct guest_mem_region){.base = LAYOUT_4G,
+					       .size = arch_high_ram(arch)};
+	return 2;
+}
+
+/* What the guest is told of its address space, ascending. */
+static unsigned int arch_memmap(const struct arch *arch,
+				struct memmap_entry *map)
+{
+	const struct memmap_entry all[ARCH_MEMMAP_MAX] = {
+		{0, LAYOUT_EBDA, MEMMAP_RAM},
+		{LAYOUT_EBDA, LAYOUT_VGA_HOLE - LAYOUT_EBDA, MEMMAP_RESERVED},
+		{LAYOUT_ACPI, LAYOUT_ACPI_SIZE, MEMMAP_RESERVED},
+		{LAYOUT_HIGH_RAM, arch_low_ram(arch) - LAYOUT_HIGH_RAM,
+		 MEMMAP_RAM},
+		{LAYOUT_ECAM, LAYOUT_ECAM_SIZE, MEMMAP_RESERVED},
+		{LAYOUT_GED, 0x1000, MEMMAP_RESERVED},
+		{LAYOUT_IDENTITY_PAGE, 0x4000, MEMMAP_RESERVED},
+		{LAYOUT_4G, arch_high_ram(arch), MEMMAP_RAM},
+	};
+
+	static_assert(LAYOUT_TSS == LAYOUT_IDENTITY_PAGE + 0x1000,
+		      "the identity page and the TSS are one range");
+	memcpy(map, all, sizeof(all));
+	return arch_high_ram(arch) ? ARCH_MEMMAP_MAX : ARCH_MEMMAP_MAX - 1;
+}
+
+/* --- Devices ---------------------------------------------------------------
+ */
+
+static void arch_add(struct arch *arch, const char *name,
+		     const struct device_ops *ops, void *self)
+{
+	assert(arch->device_count < ARCH_DEVICES_MAX);
+	arch->devices[arch->device_count++] =
+		(struct device){.name = name, .ops = ops, .self = self};
+}
+
+/* What a PC has and a guest of the lean profile does not look for. */
+static int arch_add_legacy(struct arch *arch, struct host *host)
+{
+	int rc = pm_new(&arch->pm, host, PORT_PM1, GSI_SCI, loop_now);
+
+	if (!rc)
+		arch_add(arch, "pm", &pm_device_ops, arch->pm);
+	return rc;
+}
+
+static int arch_add_lean(struct arch *arch, struct host *host)
+{
+	int rc = ged_new(&arch->ged, host, LAYOUT_GED, GSI_GED);
+
+	if (!rc)
+		arch_add(arch, "ged", &ged_device_ops, arch->ged);
+	return rc;
+}
+
+static int arch_add_common(struct arch *arch, struct host *host)
+{
+	struct debug_exit *debug_exit;
+	struct pvpanic *pvpanic;
+	struct i8042 *i8042;
+	struct pci_bus *pci;
+	struct rtc *rtc;
+	int rc;
+
+	rc = serial_new(&arch->serial, host, PORT_COM1, GSI_COM1,
+			&arch->config.serial);
+	if (rc)
+		return rc;
+	arch_add(arch, "serial0", &serial_device_ops, arch->serial);
+	rc = rtc_new(&rtc, host, NULL);
+	if (rc)
+		return rc;
+	arch_add(arch, "rtc", &rtc_device_ops, rtc);
+	rc = i8042_new(&i8042, host);
+	if (rc)
+		return rc;
+	arch_add(arch, "i8042", &i8042_device_ops, i8042);
+	rc = pvpanic_new(&pvpanic, host);
+	if (rc)
+		return rc;
+	arch_add(arch, "pvpanic", &pvpanic_device_ops, pvpanic);
+	rc = debug_exit_new(&debug_exit, host);
+	if (rc)
+		return rc;
+	arch_add(arch, "debug-exit", &debug_exit_device_ops, debug_exit);
+	rc = pci_bus_new(&pci, host, LAYOUT_ECAM, PORT_PCI_CONFIG);
+	if (rc)
+		return rc;
+	arch_add(arch, "pci", &pci_bus_device_ops, pci);
+	return 0;
+}
+
+int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
+		 struct guest_mem *mem, struct host *host, struct error *err)
+{
+	bool legacy = arch->profile == ARCH_PROFILE_LEGACY;
+	struct irqchip *irqchip;
+	int rc;
+
+	arch->kvm_fd = kvm_fd;
+	arch->vm_fd = vm_fd;
+	arch->mem = mem;
+	rc = x86_kvm_check(kvm_fd, legacy, arch->config.cpus, err);
+	if (!rc)
+		rc = cpuid_new(&arch->cpuid, kvm_fd, arch->config.cpus, err);
+	if (!rc)
+		rc = irqchip_new(&irqchip, vm_fd, legacy, err);
+	if (rc)
+		return rc;
+	arch_add(arch, "irqchip", &irqchip_device_ops, irqchip);
+	rc = legacy ? arch_add_legacy(arch, host) : arch_add_lean(arch, host);
+	if (!rc)
+		rc = arch_add_common(arch, host);
+	if (rc)
+		error_set(err, -rc, "cannot make the devices: %s",
+			  strerror(-rc));
+	return rc;
+}
+
+/* --- vCPUs -----------------------------------------------------------------
+ */
+
+int arch_vcpu_init(struct arch *arch, unsigned int index, int vcpu_fd,
+		   struct error *err)
+{
+	struct arch_vcpu *vcpu = &arch->vcpus[index];
+	int rc;
+
+	vcpu->fd = vcpu_fd;
+	rc = cpuid_set(arch->cpuid, vcpu_fd, index, err);
+	if (!rc)
+		rc = vcpu_boot_msrs(vcpu_fd, err);
+	if (!rc && !arch->shape)
+		rc = vcpu_shape_new(&arch->shape, arch->kvm_fd, arch->vm_fd,
+				    vcpu_fd, err);
+	if (rc)
+		return rc;
+	if (vcpu_state_new(&vcpu->power_on, arch->shape))
+		return error_set(err, ENOMEM, "--cpus: out of memory");
+	return vcpu_state_read(vcpu->power_on, vcpu_fd, err);
+}
+
+void arch_vcpu_dump(struct arch *arch, unsigned int index, FILE *out)
+{
+	vcpu_dump(arch->vcpus[index].fd, index, arch->mem, out);
+}
+
+/* --- Booting ---------------------------------------------------------------
+ */
+
+/* Everything as it was before the first instruction. */
+static int arch_reset(struct arch *arch, struct error *err)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < arch->device_count; i++)
+		arch->devices[i].ops->reset(arch->devices[i].self);
+	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
+		rc = vcpu_state_write(arch->vcpus[i].power_on,
+				      arch->vcpus[i].fd, VCPU_STATE_RESET, err);
+	return rc;
+}
+
+static int arch_build_tables(struct arch *arch, uint64_t *rsdp,
+			     struct error *err)
+{
+	struct x86_acpi_config config = {
+		.profile = arch->profile,
+		.cpus = arch->config.cpus,
+		.has_serial = true,
+	};
+	uint64_t top = LAYOUT_4G + arch_high_ram(arch);
+	uint64_t base =
+		(top + LAYOUT_PCI64_ALIGN - 1) & ~(LAYOUT_PCI64_ALIGN - 1);
+	uint64_t last = base + LAYOUT_PCI64_SIZE - 1;
+
+	/* No window where the CPU cannot reach it. */
+	if (!(last >> cpuid_address_bits(arch->cpuid))) {
+		config.pci64_base = base;
+		config.pci64_size = LAYOUT_PCI64_SIZE;
+	}
+	return x86_acpi_build(arch->mem, &config, rsdp, err);
+}
+
+int arch_boot(struct arch *arch, struct error *err)
+{
+	struct memmap_entry map[ARCH_MEMMAP_MAX];
+	unsigned int count = arch_memmap(arch, map);
+	struct boot_entry entry;
+	uint64_t rsdp;
+	int rc = 0;
+
+	if (arch->booted)
+		rc = arch_reset(arch, err);
+	arch->booted = true;
+	if (!rc)
+		rc = arch_build_tables(arch, &rsdp, err);
+	if (!rc)
+		rc = kernel_load(arch->kernel, arch->mem, map, count, rsdp,
+				 &entry, err);
+	return rc ? rc : vcpu_boot(arch->vcpus[0].fd, arch->mem, &entry, err);
+}
+
+/* --- While it runs ---------------------------------------------------------
+ */
+
+void arch_power_button(struct arch *arch)
+{
+	if (arch->ged)
+		ged_power_button(arch->ged);
+	else
+		pm_power_button(arch->pm);
+}
+
+size_t arch_serial_room(struct arch *arch)
+{
+	return serial_room(arch->serial);
+}
+
+void arch_serial_input(struct arch *arch, const uint8_t *data, size_t len)
+{
+	serial_input(arch->serial, data, len);
+}
+
+/* --- Save and restore ------------------------------------------------------
+ */
+
+static const char *const arch_profile_names[] = {
+	[ARCH_PROFILE_AUTO] = "auto",
+	[ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy",
+};
+
+/* Put value under key; without memory for either, fail. Takes value. */
+static int arch_put(json_t *object, const char *key, json_t *value)
+{
+	return json_object_set_new(object, key, value) ? -ENOMEM : 0;
+}
+
+static int arch_save_devices(struct arch *arch, json_t *devices)
+{
+	int rc = 0;
+
+	for (unsigned int i = 0; i < arch->device_count && !rc; i++) {
+		struct device *device = &arch->devices[i];
+		json_t *state = NULL;
+
+		rc = device->ops->save(device->self, &state);
+		if (!rc)
+			rc = arch_put(devices, device->name, state);
+	}
+	return rc;
+}
+
+static int arch_save_vcpu(struct arch *arch, unsigned int index, json_t *vcpus,
+			  struct error *err)
+{
+	struct vcpu_state *state;
+	json_t *value = NULL;
+	int rc;
+
+	rc = vcpu_state_new(&state, arch->shape);
+	if (rc)
+		return rc;
+	rc = vcpu_state_read(state, arch->vcpus[index].fd, err);
+	if (!rc)
+		rc = vcpu_state_save(state, &value);
+	if (!rc && json_array_append_new(vcpus, value))
+		rc = -ENOMEM;
+	vcpu_state_free(state);
+	return rc;
+}
+
+int arch_save(struct arch *arch, json_t **out, struct error *err)
+{
+	json_t *devices = json_object(), *vcpus = json_array();
+	int rc;
+
+	error_set(err, ENOMEM, "save: out of memory");
+	*out = json_object();
+	/* Each is owned by *out from here on, or freed by what failed. */
+	rc = arch_put(*out, "devices", json_incref(devices));
+	if (!rc)
+		rc = arch_put(*out, "vcpus", json_incref(vcpus));
+	if (!rc)
+		rc = arch_put(*out, "profile",
+			      json_string(arch_profile_names[arch->profile]));
+	if (!rc)
+		rc = arch_put(*out, "memory",
+			      json_integer((json_int_t)arch->config.memory));
+	if (!rc)
+		rc = arch_save_devices(arch, devices);
+	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
+		rc = arch_save_vcpu(arch, i, vcpus, err);
+	json_decref(devices);
+	json_decref(vcpus);
+	if (rc) {
+		json_decref(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* Is it a state of a machine like this one? */
+static int arch_check_state(struct arch *arch, const json_t *state,
+			    struct error *err)
+{
+	const char *want = arch_profile_names[arch->profile];
+	const char *profile =
+		json_string_value(json_object_get(state, "profile"));
+	json_int_t memory =
+		json_integer_value(json_object_get(state, "memory"));
+	size_t cpus = json_array_size(json_object_get(state, "vcpus"));
+
+	if (!profile || strcmp(profile, want))
+		return error_set(err, EINVAL, "profile: expected %s, found %s",
+				 want, profile ? profile : "none");
+	if ((uint64_t)memory != arch->config.memory)
+		return error_set(err, EINVAL,
+				 "memory: expected %llu bytes, found %lld",
+				 (unsigned long long)arch->config.memory,
+				 (long long)memory);
+	if (cpus != arch->config.cpus)
+		return error_set(err, EINVAL, "vcpus: expected %u, found %zu",
+				 arch->config.cpus, cpus);
+	if (json_object_size(json_object_get(state, "devices")) !=
+	    arch->device_count)
+		return error_set(
+			err, EINVAL, "devices: expected %u of them, found %zu",
+			arch->device_count,
+			json_object_size(json_object_get(state, "devices")));
+	return 0;
+}
+
+static int arch_restore_vcpu(struct arch *arch, unsigned int index,
+			     const json_t *value, struct error *err)
+{
+	struct vcpu_state *state;
+	int rc;
+
+	rc = vcpu_state_new(&state, arch->shape);
+	if (rc)
+		return error_set(err, ENOMEM, "out of memory");
+	rc = vcpu_state_load(state, value, err);
+	if (!rc)
+		rc = vcpu_state_write(state, arch->vcpus[index].fd,
+				      VCPU_STATE_RESTORE, err);
+	if (rc)
+		error_prefix(err, "vcpu %u: ", index);
+	vcpu_state_free(state);
+	return rc;
+}
+
+/*
+ * Interrupt controllers, then devices, which drive their lines, then the vCPUs
+ * with their local APICs: what a line did in between is overwritten there.
+ */
+int arch_restore(struct arch *arch, const json_t *state, struct error *err)
+{
+	const json_t *devices = json_object_get(state, "devices");
+	const json_t *vcpus = json_object_get(state, "vcpus");
+	int rc = arch_check_state(arch, state, err);
+
+	for (unsigned int i = 0; i < arch->device_count && !rc; i++) {
+		struct device *device = &arch->devices[i];
+		const json_t *value = json_object_get(devices, device->name);
+
+		rc = device->ops->restore(device->self, value, err);
+		if (rc)
+			error_prefix(err, "%s: ", device->name);
+	}
+	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
+		rc = arch_restore_vcpu(arch, i, json_array_get(vcpus, i), err);
+	arch->booted = true;
+	return rc;
+}

@@ -1,0 +1,25 @@
+/*
+ * One virtual machine from its options to its end.
+ */
+#ifndef VMM_MACHINE_H
+#define VMM_MACHINE_H
+
+#include "vmm/base/error.h"
+#include "vmm/options.h"
+#include "vmm/outcome.h"
+
+/**
+ * machine_run() - Build the machine, run it, and take it down again.
+ * @options: borrowed
+ * @outcome: how it ended
+ * @err: set with -errno
+ *
+ * Main thread, the process's only one; blocks until the machine has ended.
+ * Signals: takes SIGINT, SIGTERM and SIGHUP through a signalfd, ignores
+ * SIGPIPE. Return: 0 once it has run, or a negative errno if it could not be
+ * built or booted.
+ */
+int machine_run(const struct options *options, struct outcome *outcome,
+		struct error *err);
+
+#endif
