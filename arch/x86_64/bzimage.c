@@ -204,8 +204,7 @@ int bzimage_probe_payload(struct bzimage *bz, const struct image *image,
 	if (!head.data)
 		return boot_error(image, err, ENOMEM, "out of memory");
 	ret = unpack(image, bz->payload_offset, bz->payload_size, bz->format,
-		     bz->unpacked_size, PAYLOAD_TRAILER, bzimage_collect, &head,
-		     err);
+		     head.max, PAYLOAD_TRAILER, bzimage_collect, &head, err);
 	if (ret == 0 || ret == BZIMAGE_STOP)
 		ret = bzimage_check_payload(bz, image, &head, elf, err);
 	free(head.data);

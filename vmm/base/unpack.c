@@ -68,6 +68,7 @@ struct unpack_stream {
 	uint64_t next;		   /* offset of the bytes to read next */
 	uint64_t unread;	   /* bytes of the input from there on */
 	size_t trailing;	   /* bytes allowed behind the stream */
+	uint64_t room;		   /* bytes of output still allowed */
 
 	uint8_t *in;	/* owned, codec->in_size */
 	size_t in_pos;	/* up to here the codec has used it */
@@ -254,6 +255,21 @@ static uint32_t unpack_legacy_word(const struct unpack_stream *s)
 }
 
 /*
+ * Who wants only the head of a kernel does not wait for 8 MiB: one byte more
+ * than there is room for is enough to see that.
+ */
+static int unpack_legacy_block(struct unpack_stream *s, uint32_t size)
+{
+	const char *in = (const char *)s->in + s->in_pos + sizeof(size);
+	char *out = (char *)s->out;
+
+	if (s->room >= LZ4_LEGACY_BLOCK_MAX)
+		return LZ4_decompress_safe(in, out, size, LZ4_LEGACY_BLOCK_MAX);
+	return LZ4_decompress_safe_partial(in, out, size, (int)s->room + 1,
+					   LZ4_LEGACY_BLOCK_MAX);
+}
+
+/*
  * A legacy frame is a row of blocks, each behind its size, up to the end of
  * the input or to another magic. In a bzImage the end is not the frame's: the
  * unpacked size follows, and reads like one more block's size. What does not
@@ -289,9 +305,7 @@ static enum unpack_state unpack_legacy_step(struct unpack_stream *s)
 	if (filled < s->in_want)
 		return UNPACK_ON;
 
-	made = LZ4_decompress_safe((const char *)s->in + s->in_pos +
-					   sizeof(size),
-				   (char *)s->out, size, LZ4_LEGACY_BLOCK_MAX);
+	made = unpack_legacy_block(s, size);
 	if (made < 0)
 		return UNPACK_DAMAGED;
 	s->in_pos += s->in_want;
@@ -628,11 +642,11 @@ static int unpack_check_trailing(const struct unpack_stream *s,
 static int unpack_run(struct unpack_stream *s, uint64_t bound,
 		      unpack_sink_fn *sink, void *ctx, struct error *err)
 {
-	uint64_t room = bound;
-
+	s->room = bound;
 	for (;;) {
 		size_t in_pos = s->in_pos;
 		enum unpack_state state;
+		size_t len;
 		int ret;
 
 		s->out_len = 0;
@@ -641,18 +655,20 @@ static int unpack_run(struct unpack_stream *s, uint64_t bound,
 		if (ret < 0)
 			return ret;
 
-		if (s->out_len > room)
+		len = s->out_len < s->room ? s->out_len : (size_t)s->room;
+		if (len > 0)
+			ret = sink(ctx, s->out, len);
+		else if (s->out_len == 0 && state == UNPACK_ON &&
+			 s->in_pos == in_pos)
+			ret = unpack_refill(s, err);
+		if (ret < 0)
+			return ret;
+		if (s->out_len > len)
 			return unpack_fail(s, err, EFBIG,
 					   "unpacks to more than the %" PRIu64
 					   " bytes that there is room for",
 					   bound);
-		room -= s->out_len;
-		if (s->out_len > 0)
-			ret = sink(ctx, s->out, s->out_len);
-		else if (state == UNPACK_ON && s->in_pos == in_pos)
-			ret = unpack_refill(s, err);
-		if (ret < 0)
-			return ret;
+		s->room -= len;
 		if (state == UNPACK_END)
 			return unpack_check_trailing(s, err);
 	}

@@ -38,7 +38,7 @@ typedef int unpack_sink_fn(void *ctx, const uint8_t *data, size_t len);
 /**
  * unpack() - Decompress [@offset, @offset + @len) of @image into @sink.
  * @format: not UNPACK_NONE
- * @bound: bytes of output allowed
+ * @bound: bytes of output allowed; so many reach @sink before -EFBIG
  * @trailing: bytes allowed behind the compressed stream (a bzImage's
  *            payload ends with its unpacked size, 4 bytes)
  * @err: names the file and says what is wrong

@@ -1,0 +1,281 @@
+/*
+ * The x86_64 machine as a whole, on a real KVM: saved, restored into a fresh
+ * one and saved again; booted a second time as if for the first.
+ */
+#include "vmm/arch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "arch/x86_64/layout.h"
+#include "tests/unit/support/fake_host.h"
+#include "tests/unit/support/kvm.h"
+#include "tests/unit/x86_64/support/kernel_image.h"
+#include "vmm/kvm.h"
+
+#define CPUS   2
+#define MEMORY (UINT64_C(64) << 20)
+
+#define MSR_TSC 0x10
+
+struct whole {
+	struct blob blob;
+	struct image image;
+	struct fake_host fake;
+	struct kvm kvm;
+	struct guest_mem *mem;
+	struct arch *arch;
+	int vcpu_fds[CPUS];
+	unsigned int cpus;
+};
+
+static struct error err;
+
+static void whole_init(struct whole *w, enum arch_profile profile,
+		       unsigned int cpus)
+{
+	struct arch_config config = {
+		.memory = MEMORY,
+		.cpus = cpus,
+		.profile = profile,
+		.kernel = &w->image,
+		.cmdline = "quiet",
+		.console_on_serial = true,
+	};
+	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
+	unsigned int count;
+
+	memset(w, 0, sizeof(*w));
+	w->cpus = cpus;
+	blob_simple_elf(&w->blob, true, LAYOUT_HIGH_RAM, 0x1000);
+	blob_image(&w->blob, w->blob.len, "--kernel", &w->image);
+	fake_host_init(&w->fake);
+	ck_assert_msg(!kvm_open(&w->kvm, &err), "%s", err.text);
+	ck_assert_msg(!arch_new(&w->arch, &config, &err), "%s", err.text);
+	count = arch_ram(w->arch, regions);
+	ck_assert_int_eq(guest_mem_new(&w->mem, regions, count, 0, &err), 0);
+	ck_assert_int_eq(kvm_set_memory(&w->kvm, w->mem, &err), 0);
+	ck_assert_msg(!arch_vm_init(w->arch, w->kvm.dev_fd, w->kvm.vm_fd,
+				    w->mem, &w->fake.host, &err),
+		      "%s", err.text);
+	for (unsigned int i = 0; i < cpus; i++) {
+		ck_assert_int_eq(
+			kvm_create_vcpu(&w->kvm, i, &w->vcpu_fds[i], &err), 0);
+		ck_assert_msg(!arch_vcpu_init(w->arch, i, w->vcpu_fds[i], &err),
+			      "%s", err.text);
+	}
+}
+
+static void whole_fini(struct whole *w)
+{
+	arch_free(w->arch);
+	ck_assert_uint_eq(fake_host_ranges(&w->fake), 0);
+	for (unsigned int i = 0; i < w->cpus; i++)
+		close(w->vcpu_fds[i]);
+	guest_mem_free(w->mem);
+	kvm_close(&w->kvm);
+	image_close(&w->image);
+	blob_free(&w->blob);
+}
+
+static void whole_boot(struct whole *w)
+{
+	ck_assert_msg(!arch_boot(w->arch, &err), "%s", err.text);
+}
+
+/* What goes on by itself between two saves is taken out. */
+static void still(json_t *state)
+{
+	json_t *vcpus = json_object_get(state, "vcpus");
+	json_t *devices = json_object_get(state, "devices");
+
+	json_object_del(json_object_get(devices, "irqchip"), "clock");
+	json_object_del(json_object_get(devices, "pm"), "timer");
+	for (size_t i = 0; i < json_array_size(vcpus); i++) {
+		json_t *msrs =
+			json_object_get(json_array_get(vcpus, i), "msrs");
+
+		for (size_t j = json_array_size(msrs); j-- > 0;) {
+			const char *index = json_string_value(json_object_get(
+				json_array_get(msrs, j), "index"));
+
+			if (strtoul(index, NULL, 16) == MSR_TSC)
+				json_array_remove(msrs, j);
+		}
+	}
+}
+
+static json_t *whole_save(struct whole *w)
+{
+	json_t *state;
+
+	ck_assert_msg(!arch_save(w->arch, &state, &err), "%s", err.text);
+	return state;
+}
+
+static void check_same(json_t *first, json_t *second)
+{
+	still(first);
+	still(second);
+	if (!json_equal(first, second)) {
+		char *a = json_dumps(first, JSON_INDENT(1));
+		char *b = json_dumps(second, JSON_INDENT(1));
+		size_t at = 0;
+
+		while (a[at] == b[at])
+			at++;
+		at = at < 200 ? 0 : at - 200;
+		ck_abort_msg("first:\n%.400s\nsecond:\n%.400s", a + at, b + at);
+	}
+	json_decref(first);
+	json_decref(second);
+}
+
+static void disturb(struct whole *w)
+{
+	struct kvm_regs regs;
+
+	/* A half-set clock, a byte for the guest, a register's value. */
+	fake_host_write(&w->fake, BUS_PIO, PORT_RTC, 1, 0x40);
+	fake_host_write(&w->fake, BUS_PIO, PORT_COM1 + 7, 1, 0x5a);
+	fake_host_write(&w->fake, BUS_PIO, PORT_PCI_CONFIG, 4, 0x80000004);
+	arch_serial_input(w->arch, (const uint8_t *)"abc", 3);
+	arch_power_button(w->arch);
+	ck_assert_int_eq(ioctl(w->vcpu_fds[1], KVM_GET_REGS, &regs), 0);
+	regs.rbx = 0x1234;
+	ck_assert_int_eq(ioctl(w->vcpu_fds[1], KVM_SET_REGS, &regs), 0);
+}
+
+static const enum arch_profile profiles[] = {ARCH_PROFILE_LEAN,
+					     ARCH_PROFILE_LEGACY};
+
+START_TEST(arch_restore_into_a_fresh_one_saves_the_same)
+{
+	struct whole from, to;
+	json_t *first;
+
+	whole_init(&from, profiles[_i], CPUS);
+	whole_boot(&from);
+	disturb(&from);
+	first = whole_save(&from);
+	whole_init(&to, profiles[_i], CPUS);
+	ck_assert_msg(!arch_restore(to.arch, first, &err), "%s", err.text);
+	check_same(first, whole_save(&to));
+	whole_fini(&from);
+	whole_fini(&to);
+}
+END_TEST
+
+START_TEST(arch_boot_again_is_as_the_first_time)
+{
+	struct whole w;
+	json_t *first;
+
+	whole_init(&w, profiles[_i], CPUS);
+	whole_boot(&w);
+	first = whole_save(&w);
+	disturb(&w);
+	ck_assert_int_eq(guest_mem_discard(w.mem), 0);
+	whole_boot(&w);
+	check_same(first, whole_save(&w));
+	whole_fini(&w);
+}
+END_TEST
+
+START_TEST(arch_boot_console_is_put_in_front)
+{
+	struct whole w;
+	char cmdline[32];
+
+	whole_init(&w, ARCH_PROFILE_LEAN, 1);
+	whole_boot(&w);
+	ck_assert_int_eq(
+		guest_mem_read(w.mem, LAYOUT_CMDLINE, cmdline, sizeof(cmdline)),
+		0);
+	ck_assert_str_eq(cmdline, "console=ttyS0 quiet");
+	whole_fini(&w);
+}
+END_TEST
+
+/* A member of the state that is wrong, and what the message must name. */
+static const struct {
+	const char *key, *value, *names;
+} wrong[] = {
+	{"profile", "\"legacy\"", "profile"},
+	{"profile", "null", "profile"},
+	{"memory", "1", "memory"},
+	{"memory", "\"x\"", "memory"},
+	{"vcpus", "[]", "vcpus"},
+	{"vcpus", "[{}, {}]", "vcpu 0"},
+	{"vcpus", "[1, null]", "vcpu 0"},
+	{"devices", "{}", "devices"},
+	{"devices", "7", "devices"},
+};
+
+START_TEST(arch_restore_wrong_state_is_refused_by_name)
+{
+	json_t *state, *value;
+	struct whole w;
+
+	whole_init(&w, ARCH_PROFILE_LEAN, CPUS);
+	whole_boot(&w);
+	state = whole_save(&w);
+	value = json_loads(wrong[_i].value, JSON_DECODE_ANY, NULL);
+	ck_assert_ptr_nonnull(value);
+	json_object_set_new(state, wrong[_i].key, value);
+	ck_assert_int_eq(arch_restore(w.arch, state, &err), -EINVAL);
+	ck_assert_msg(strstr(err.text, wrong[_i].names), "%s", err.text);
+	json_decref(state);
+	whole_fini(&w);
+}
+END_TEST
+
+START_TEST(arch_restore_without_a_device_names_it)
+{
+	json_t *state, *devices;
+	struct whole w;
+
+	whole_init(&w, ARCH_PROFILE_LEAN, CPUS);
+	whole_boot(&w);
+	state = whole_save(&w);
+	devices = json_object_get(state, "devices");
+	json_object_del(devices, "serial0");
+	ck_assert_int_eq(arch_restore(w.arch, state, &err), -EINVAL);
+	json_object_set_new(devices, "other", json_object());
+	ck_assert_int_eq(arch_restore(w.arch, state, &err), -EINVAL);
+	ck_assert_msg(strstr(err.text, "serial0"), "%s", err.text);
+	json_decref(state);
+	whole_fini(&w);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("arch");
+	TCase *tcase = tcase_create("arch");
+	SRunner *runner;
+	int failed;
+
+	if (!kvm_test_available("test_arch"))
+		return EXIT_SUCCESS;
+	tcase_add_loop_test(tcase, arch_restore_into_a_fresh_one_saves_the_same,
+			    0, 2);
+	tcase_add_loop_test(tcase, arch_boot_again_is_as_the_first_time, 0, 2);
+	tcase_add_test(tcase, arch_boot_console_is_put_in_front);
+	tcase_add_loop_test(tcase, arch_restore_wrong_state_is_refused_by_name,
+			    0, sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tcase, arch_restore_without_a_device_names_it);
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
