@@ -1,0 +1,108 @@
+# shellcheck shell=bash
+# Sourced by run.sh and bad_input.sh: runs bantam, judges how it ended, keeps
+# the score. The caller is at the top of the tree.
+#
+#   B       the build directory, by default build/x86_64
+#   BANTAM  the program, by default $B/bantam
+#   GUESTS  the folder of guests, by default $B/tests/guest
+
+B=${B:-build/x86_64}
+bantam=$(readlink -m "${BANTAM:-$B/bantam}")
+guests=$(readlink -m "${GUESTS:-$B/tests/guest}")
+if [ ! -x "$bantam" ] || [ ! -f "$guests/exit.elf" ]; then
+	echo "$0: no $bantam or no guests in $guests: make check-build" >&2
+	exit 1
+fi
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+chmod 755 "$tmp"
+out=$tmp/out
+err=$tmp/err
+passed=0
+failed=0
+skipped=0
+
+kvm_missing=
+if [ ! -e /dev/kvm ]; then
+	kvm_missing='there is no /dev/kvm'
+elif [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
+	kvm_missing='no permission on /dev/kvm'
+fi
+
+# A case that hangs is killed, and the shell's own word for that kept out.
+limit=(timeout --foreground -s KILL 20)
+
+ok()
+{
+	echo "ok $1"
+	passed=$((passed + 1))
+}
+
+not_ok()
+{
+	echo "not ok $1: $2"
+	# awk ends the last line, whatever the guest did.
+	tail -n 8 "$out" 2>/dev/null | cat -v | awk '{ print "    out: " $0 }'
+	tail -n 8 "$err" 2>/dev/null | cat -v | awk '{ print "    err: " $0 }'
+	failed=$((failed + 1))
+}
+
+skip()
+{
+	echo "skip: $1: $2"
+	skipped=$((skipped + 1))
+}
+
+# needs_kvm NAME: true, or the case is skipped and why.
+needs_kvm()
+{
+	[ -z "$kvm_missing" ] && return 0
+	skip "$1" "$kvm_missing"
+	return 1
+}
+
+# judge NAME FOUND EXPECTED [PATTERN]: compare statuses, and look for PATTERN
+# (extended) in the output, or on stderr if it begins with "2:". Otherwise a
+# guest that ends by itself leaves stderr empty, but for the word of warning on
+# a host with less memory than the guest.
+judge()
+{
+	local where=$out pattern=${4-}
+
+	if [ "$2" -ne "$3" ]; then
+		not_ok "$1" "status $2, expected $3"
+		return
+	fi
+	if [ "${pattern#2:}" != "$pattern" ]; then
+		where=$err
+		pattern=${pattern#2:}
+	elif [ "$3" -le 119 ] && grep -qv '^bantam: --memory: ' "$err"; then
+		not_ok "$1" "something on stderr"
+		return
+	fi
+	if [ -n "$pattern" ] && ! grep -aEq -- "$pattern" "$where"; then
+		not_ok "$1" "no \"$pattern\""
+		return
+	fi
+	ok "$1"
+}
+
+# vm NAME STATUS PATTERN GUEST [ARG...]: one machine, from start to end.
+vm()
+{
+	local name=$1 expected=$2 pattern=$3 guest=$4 status
+
+	shift 4
+	needs_kvm "$name" || return 0
+	"${limit[@]}" "$bantam" run -k "$guests/$guest" "$@" \
+		</dev/null >"$out" 2>"$err"
+	status=$?
+	judge "$name" $status "$expected" "$pattern"
+}
+
+summary()
+{
+	echo "$0: $passed ok, $failed not ok, $skipped skipped"
+	[ "$failed" -eq 0 ]
+}
