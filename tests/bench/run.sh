@@ -1,0 +1,79 @@
+#!/bin/bash
+# Prints the figures of docs/PERFORMANCE.md: what `make bench` runs. Ratios of
+# one run count; absolute times are this host's of this hour.
+#
+#   run.sh [start] [memory] [boot]     (default: all)
+#
+# From the environment: BANTAM (the program), B (the build folder), RUNS.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+B=${B:-build/x86_64}
+BANTAM=${BANTAM:-$PWD/$B/bantam}
+compare=$PWD/$B/tests/bench/compare
+exit_guest=$PWD/$B/tests/guest/exit.elf
+spin_guest=$PWD/$B/tests/guest/die.elf
+microvm=(qemu-system-x86_64
+	-M "microvm,acpi=on,pcie=on,pit=off,pic=off,rtc=off,isa-serial=on"
+	-nodefaults -no-user-config -display none
+	-device "isa-debug-exit,iobase=0xf4,iosize=1" -accel kvm)
+
+bench_kvm() {
+	[[ -r /dev/kvm && -w /dev/kvm ]] && return
+	echo "skip: no /dev/kvm that may be used"
+	return 1
+}
+
+# From exec to the end of a guest that ends with its first instruction.
+bench_start() {
+	echo "== start: exec to the end of a guest whose first instruction ends it; /dev/kvm, 128 MiB, 1 vCPU"
+	echo "   QEMU: ${microvm[*]} -m 128 -kernel exit.elf"
+	bench_kvm || return 0
+	"$compare" -n "${RUNS:-31}" \
+		qemu-microvm "${microvm[@]}" -m 128 -kernel "$exit_guest" -- \
+		bare-kvm "$PWD/$B/tests/bench/bare_kvm" -- \
+		bantam "$BANTAM" run -m 128M "$exit_guest" 2>/dev/null
+	echo "   target: bantam at most x0.25"
+}
+
+# What a running bantam holds besides the guest's own pages: the memfd is
+# shared memory, and nothing else of bantam's is.
+bench_memory() {
+	local fifo pid line
+
+	echo "== memory: RSS besides guest pages, one vCPU, 128 MiB, guest spinning"
+	bench_kvm || return 0
+	fifo=$(mktemp -u)
+	mkfifo "$fifo"
+	"$BANTAM" run -m 128M -a how=spin "$spin_guest" >"$fifo" </dev/null &
+	pid=$!
+	# The guest says a line, and spins.
+	read -r line <"$fifo"
+	rm -f "$fifo"
+	awk -v line="$line" '
+		/^RssAnon|^RssFile/ { own += $2 }
+		/^RssShmem/ { guest = $2 }
+		END { printf "  bantam  own %.2f MiB, guest pages %.2f MiB\n",
+			own / 1024, guest / 1024 }' "/proc/$pid/status"
+	kill -KILL "$pid"
+	wait "$pid" 2>/dev/null || true
+	echo "   target: own at most 4 MiB"
+}
+
+# Debian's kernel to the first line of a trivial init, in the rig.
+bench_boot() {
+	local vmlinuz initrd=$PWD/$B/tests/bench/initrd.cpio
+
+	echo "== boot: Debian's cloud kernel, quiet, to a trivial init's line; nested KVM of the rig, 512 MiB, 1 vCPU"
+	tests/setup/kernels.sh cloud generic
+	vmlinuz=$PWD/cache/x86_64/cloud/vmlinuz
+	tests/setup/initramfs.sh -o "$initrd" tests/bench/init
+	tests/rig/run.sh --timeout 900 -- tests/bench/boot.sh "$compare" \
+		"$BANTAM" "$vmlinuz" "$initrd"
+	echo "   target: bantam's wall at most x0.7; own is wall less the guest's uptime"
+}
+
+[[ $# -gt 0 ]] || set -- start memory boot
+for group; do
+	"bench_$group"
+done

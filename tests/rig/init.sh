@@ -1,0 +1,60 @@
+#!/bin/sh
+# First stage of the rig (see run.sh), /init of its initramfs: loads the
+# modules, puts the host's root under an overlay and hands over to
+# tests/rig/session.sh in it. Runs under busybox.
+#
+# On its command line: rig.repo= and rig.run=, the repository and this run's
+# directory, as absolute paths on the host.
+set -eu
+
+rig_fail() {
+	echo "rig: $1" >/dev/kmsg
+	reboot -f
+}
+trap 'rig_fail "the first stage failed"' EXIT
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+
+# In the order of their dependencies; the last block is for vhost and vsock.
+for module in irqbypass kvm ccp kvm-amd \
+	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev \
+	virtio_pci virtio_console netfs fscache 9pnet 9pnet_virtio 9p overlay \
+	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net \
+	vsock vmw_vsock_virtio_transport_common vhost_vsock; do
+	insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
+done
+
+repo=$(sed -n 's/.*rig\.repo=\([^ ]*\).*/\1/p' /proc/cmdline)
+run=$(sed -n 's/.*rig\.run=\([^ ]*\).*/\1/p' /proc/cmdline)
+
+# The host's files do not change during a run, but for the shared directory.
+nine=trans=virtio,version=9p2000.L,msize=512000
+mkdir /host /new /upper
+mount -t 9p -o "$nine,ro,cache=loose" rootfs /host
+mount -t tmpfs -o mode=0755 tmpfs /upper
+mkdir /upper/files /upper/work
+mount -t overlay -o lowerdir=/host,upperdir=/upper/files,workdir=/upper/work \
+	overlay /new
+mount -t 9p -o "$nine,cache=none" share "/new${run%/*}"
+
+mount -t proc proc /new/proc
+mount -t sysfs sysfs /new/sys
+mount -t devtmpfs devtmpfs /new/dev
+mount -t cgroup2 cgroup2 /new/sys/fs/cgroup
+mount -t tmpfs -o mode=0755 tmpfs /new/run
+mkdir /new/run/lock /new/dev/pts /new/dev/shm
+mount -t devpts -o gid=5,mode=0620,ptmxmode=0666 devpts /new/dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /new/dev/shm
+ln -s /proc/self/fd /new/dev/fd
+ln -s fd/0 /new/dev/stdin
+ln -s fd/1 /new/dev/stdout
+ln -s fd/2 /new/dev/stderr
+# Tests run as an ordinary user, too.
+chmod 0666 /new/dev/kvm
+chmod 1777 /new/tmp
+ip link set lo up
+umount /dev /sys /proc
+trap - EXIT
+exec switch_root /new /bin/bash "$repo/tests/rig/session.sh" "$run"

@@ -1,0 +1,158 @@
+#!/bin/bash
+# Runs a command on a nested KVM, the rig: a Debian kernel under QEMU's
+# software CPU, whose AMD-V is complete enough for KVM to run any guest.
+#
+#   run.sh [--memory MIB] [--timeout SECONDS] [--] COMMAND [ARG...]
+#
+# The command sees this host's file system, in the same working directory, and
+# may write anywhere: the writes are dropped at the end, but for those below
+# $RIG_SHARE, which is build/rig on both sides. It is root there, has no
+# stdin, no network, one CPU, and a /dev/kvm that every user may open. Of the
+# environment it gets PATH, TERM, CI, BANTAM*, RIG_* and the sanitizers'
+# options. Its output streams to stdout and stderr while it runs and its exit
+# status becomes ours; 124 when the time is up, 125 when the rig itself fails,
+# with the end of its kernel's log.
+#
+# How: QEMU boots cache/x86_64/generic with an initramfs (init.sh), which
+# mounts the host's root over 9p under an overlay on a tmpfs and runs
+# session.sh there. One CPU: with two, QEMU's multi-threaded emulation of
+# nested SVM has hung. What a run says to us travels in files on the second 9p
+# mount, where a write is complete when it returns.
+set -euo pipefail
+
+run_usage() {
+	sed -n '5s/^# *//p' "$0" >&2
+	exit 2
+}
+
+memory=2048
+limit=600
+while [[ $# -gt 0 ]]; do
+	case $1 in
+	--memory) memory=${2:?} && shift 2 ;;
+	--timeout) limit=${2:?} && shift 2 ;;
+	--) shift && break ;;
+	-*) run_usage ;;
+	*) break ;;
+	esac
+done
+[[ $# -gt 0 ]] || run_usage
+
+cwd=$PWD
+cd "$(dirname "$0")/../.."
+repo=$PWD
+share=$repo/build/rig
+kernel=cache/x86_64/generic
+initramfs=$share/init.cpio
+export RIG_SHARE=$share
+
+# The rig's own initramfs, made anew when one of its sources is newer.
+run_initramfs() {
+	local module modules=() source
+
+	if [[ -e $initramfs ]]; then
+		for source in tests/rig/init.sh tests/setup/initramfs.sh \
+			"$kernel/release"; do
+			[[ $source -nt $initramfs ]] && break
+			source=
+		done
+		[[ -n $source ]] || return 0
+	fi
+	for module in "$kernel"/modules/*.ko; do
+		modules+=(-m "$module")
+	done
+	tests/setup/initramfs.sh -o "$initramfs" "${modules[@]}" \
+		tests/rig/init.sh
+}
+
+# The command as a script for the other side.
+run_write_command() {
+	local name
+
+	printf 'cd %q || exit 125\n' "$cwd"
+	while IFS= read -r name; do
+		case $name in
+		PATH | TERM | CI | BANTAM* | RIG_* | *SAN_OPTIONS)
+			printf 'export %s=%q\n' "$name" "${!name}"
+			;;
+		esac
+	done < <(compgen -e)
+	printf 'exec'
+	printf ' %q' "$@"
+	printf '\n'
+}
+
+# Without XSAVE: QEMU's SVM does not tell the nested KVM of a guest's XSETBV, so
+# that guests find wrong sizes in CPUID leaf 0xd and warn; and hiding only a
+# part of the states breaks their signal frames.
+run_start_qemu() {
+	timeout --kill-after=5 "$limit" \
+		qemu-system-x86_64 -M q35 -accel tcg -cpu max,-xsave -smp 1 \
+		-m "$memory" -nodefaults -no-reboot -display none \
+		-serial "file:$run/kernel" \
+		-kernel "$kernel/vmlinux" -initrd "$initramfs" -append "$append" \
+		-virtfs "local,path=/,mount_tag=rootfs,readonly=on,$nine" \
+		-virtfs "local,path=$share,mount_tag=share,$nine" \
+		</dev/null >"$run/qemu" 2>&1 &
+	qemu=$!
+}
+
+# shellcheck disable=SC2317 # run by the trap
+run_stop() {
+	[[ -z $qemu ]] || kill "$qemu" 2>/dev/null || true
+	rm -rf "$run"
+}
+
+run_fail() {
+	echo "rig: $1" >&2
+	sed 's/^/rig: qemu: /' "$run/qemu" >&2
+	tail -n 30 "$run/kernel" 2>/dev/null | sed 's/^/rig: kernel: /' >&2
+	exit 125
+}
+
+if [[ $repo == *[[:space:],]* ]]; then
+	echo "rig: $repo: a space or comma in the path of the repository;" \
+		"QEMU's and the kernel's options cannot carry it" >&2
+	exit 125
+fi
+mkdir -p "$share"
+tests/setup/deps.sh guest rig || exit 125
+tests/setup/kernels.sh generic || exit 125
+run_initramfs || exit 125
+
+qemu=
+run=$(mktemp -d "$share/run.XXXXXX")
+trap run_stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+run_write_command "$@" >"$run/command"
+: >"$run/out"
+: >"$run/err"
+: >"$run/kernel"
+append="console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr"
+append+=" rig.repo=$repo rig.run=$run"
+nine=security_model=none,multidevs=remap
+
+started=$EPOCHREALTIME
+run_start_qemu
+tail -n +1 -s 0.1 --pid=$qemu -f "$run/out" &
+tails=($!)
+tail -n +1 -s 0.1 --pid=$qemu -f "$run/err" >&2 &
+tails+=($!)
+while [[ ! -e $run/up ]] && kill -0 "$qemu" 2>/dev/null; do
+	sleep 0.1
+done
+took=$(((${EPOCHREALTIME/./} - ${started/./}) / 100000))
+[[ ! -e $run/up ]] || echo "rig: up in ${took:0:-1}.${took: -1} s" >&2
+
+ended=0
+wait "$qemu" || ended=$?
+qemu=
+wait "${tails[@]}" || true
+[[ ! -e $run/status ]] || exit "$(<"$run/status")"
+if [[ $ended -eq 124 || $ended -eq 137 ]]; then
+	echo "rig: stopped after $limit s: $*" >&2
+	exit 124
+fi
+[[ -e $run/up ]] || run_fail "did not come up"
+run_fail "ended before the command did"

@@ -1,0 +1,108 @@
+#!/bin/bash
+# Installs, through apt, the Debian packages that a job needs and that are
+# missing: deps.sh GROUP... with the groups of `packages` below.
+#
+# With everything there it only asks dpkg: no root, no network, milliseconds.
+# Otherwise it says what it installs and what for; apt-get update runs only
+# when apt does not know a package. Where it may not install, it prints the
+# command for the administrator and ends with status 1.
+set -euo pipefail
+
+# One line a package: its group, its name, what it is for.
+packages() {
+	cat <<-END
+		build	gcc	the compiler
+		build	libc6-dev	C library and kernel headers
+		build	make	the build
+		build	pkgconf|pkg-config	compiler flags of the libraries
+		build	libjansson-dev	JSON
+		build	liblz4-dev	kernel payloads in lz4
+		build	libzstd-dev	kernel payloads in zstd
+		build	liblzma-dev	kernel payloads in xz and lzma
+		build	libbz2-dev	kernel payloads in bzip2
+		build	zlib1g-dev	kernel payloads in gzip
+		guest	busybox-static	user space of Linux guests
+		guest	cpio	initramfs images
+		guest	lz4	unpacks Debian's cloud kernel
+		guest	xz-utils	unpacks Debian's generic kernel
+		rig	qemu-system-x86	the nested KVM
+		check	check	unit test framework
+		check	acpica-tools	iasl, which reads our ACPI tables back
+		check	zstd	test payloads
+		check	bzip2	test payloads
+		lint	clang-format	layout of the source
+		lint	clang-tidy	static analysis
+		lint	cppcheck	static analysis
+		lint	shellcheck	the scripts
+		lint	mandoc	the manual pages
+	END
+}
+
+deps_installed() {
+	[[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == \
+		installed ]]
+}
+
+# A package may have several names, the preferred one first.
+deps_any_installed() {
+	local name
+
+	for name in ${1//|/ }; do
+		deps_installed "$name" && return 0
+	done
+	return 1
+}
+
+deps_candidate_known() {
+	local name
+
+	for name in "$@"; do
+		apt-cache show "$name" >/dev/null 2>&1 || return 1
+	done
+}
+
+deps_fail() {
+	echo "deps: $1; as root, run: apt-get update && apt-get install" \
+		"--no-install-recommends ${missing[*]}" >&2
+	exit 1
+}
+
+if [[ $# -eq 0 ]]; then
+	echo "usage: deps.sh GROUP... (build, guest, rig, check, lint)" >&2
+	exit 2
+fi
+for wanted in "$@"; do
+	if ! packages | grep -q "^$wanted	"; then
+		echo "deps: no group '$wanted', there are: build," \
+			"guest, rig, check, lint" >&2
+		exit 2
+	fi
+done
+
+missing=()
+why=()
+while IFS=$'\t' read -r group names use; do
+	[[ " $* " == *" $group "* ]] || continue
+	deps_any_installed "$names" && continue
+	missing+=("${names%%|*}")
+	why+=("${names%%|*} ($use)")
+done < <(packages)
+[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+printf -v list '%s, ' "${why[@]}"
+echo "deps: missing for $*: ${list%, }" >&2
+[[ $(id -u) -eq 0 ]] || deps_fail "not root, so nothing was installed"
+
+export DEBIAN_FRONTEND=noninteractive
+if ! deps_candidate_known "${missing[@]}"; then
+	echo "deps: apt-get update (apt does not know all of them yet)" >&2
+	apt-get -qq update </dev/null >&2 || deps_fail "apt-get update failed"
+fi
+echo "deps: apt-get install ${missing[*]}" >&2
+install=(apt-get -q -o Dpkg::Use-Pty=0 install -y --no-install-recommends "${missing[@]}")
+if ! "${install[@]}" </dev/null >&2; then
+	# Lists that are older than the archive name files that are gone.
+	echo "deps: once more, with fresh lists" >&2
+	apt-get -qq update </dev/null >&2 || deps_fail "apt-get update failed"
+	"${install[@]}" </dev/null >&2 || deps_fail "apt-get install failed"
+fi

@@ -1,0 +1,54 @@
+#!/bin/bash
+# Makes an initramfs of the distribution's static busybox:
+#
+#   initramfs.sh -o OUT [-m MODULE.ko]... [-f FILE=NAME]... INIT
+#
+# INIT becomes /init, the modules go to /lib/modules, -f puts FILE at /NAME.
+# Every applet of busybox is there by name. The image is not compressed:
+# unpacking costs the guest more than reading the few bytes saves. Written
+# beside its name and renamed, so that a reader never sees half of one.
+set -euo pipefail
+
+initramfs_usage() {
+	sed -n '2,4s/^# \?//p' "$0" >&2
+	exit 2
+}
+
+out=
+modules=()
+files=()
+while getopts o:m:f: option; do
+	case $option in
+	o) out=$OPTARG ;;
+	m) modules+=("$OPTARG") ;;
+	f) files+=("$OPTARG") ;;
+	*) initramfs_usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[[ -n $out && $# -eq 1 ]] || initramfs_usage
+
+busybox=$(command -v busybox || true)
+if [[ -z $busybox ]]; then
+	echo "initramfs: no busybox: install busybox-static" >&2
+	exit 1
+fi
+
+tree=$(mktemp -d)
+part=$out.$$
+trap 'rm -rf "$tree" "$part"' EXIT
+mkdir -p "$tree"/{bin,dev,proc,sys,run,tmp,lib/modules,etc}
+cp "$busybox" "$tree/bin/busybox"
+for applet in $(busybox --list); do
+	[[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
+done
+install -m 0755 "$1" "$tree/init"
+[[ ${#modules[@]} -eq 0 ]] || cp "${modules[@]}" "$tree/lib/modules/"
+for pair in ${files[@]+"${files[@]}"}; do
+	install -D -m 0755 "${pair%%=*}" "$tree/${pair#*=}"
+done
+
+mkdir -p "$(dirname "$out")"
+(cd "$tree" && find . | LC_ALL=C sort |
+	cpio --quiet --reproducible -o -H newc -R 0:0) >"$part"
+mv "$part" "$out"

@@ -1,0 +1,119 @@
+#!/bin/bash
+# Fetches Debian's kernels: kernels.sh FLAVOUR..., where a flavour is
+#
+#   cloud    linux-image-cloud-amd64, what the test guests boot
+#   generic  linux-image-amd64, the rig's own kernel
+#
+# Each becomes cache/x86_64/FLAVOUR/ with vmlinuz, vmlinux (the ELF in it),
+# config, release (the kernel's version) and modules/*.ko, flat. Only modules that the rig or a
+# test guest loads are kept. One that is there is left alone, without network;
+# remove the directory to fetch it anew. Needs no root: apt checks the
+# package's hash against its signed lists, dpkg-deb unpacks it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+arch=x86_64
+deb_arch=amd64
+
+# By their file names; a flavour that has one built in lacks the file.
+modules=(
+	irqbypass kvm ccp kvm-amd kvm-intel
+	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
+	virtio_pci virtio_mmio virtio_console virtio_blk failover net_failover
+	virtio_net virtio-rng virtio_balloon
+	netfs fscache 9pnet 9pnet_virtio 9p overlay fuse virtiofs
+	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net
+	vsock vmw_vsock_virtio_transport_common vhost_vsock
+	button evdev pvpanic pvpanic-pci pvpanic-mmio
+)
+
+kernels_meta_package() {
+	case $1 in
+	cloud) echo "linux-image-cloud-$deb_arch" ;;
+	generic) echo "linux-image-$deb_arch" ;;
+	*)
+		echo "kernels: no flavour '$1', there are: cloud, generic" >&2
+		exit 2
+		;;
+	esac
+}
+
+# The package that the metapackage stands for today; nothing when apt does
+# not know.
+kernels_package() {
+	apt-cache show --no-all-versions "$1" 2>/dev/null |
+		sed -n 's/^Depends: *\([^ ,]*\).*/\1/p' | head -n 1
+}
+
+kernels_update() {
+	if [[ $(id -u) -ne 0 ]]; then
+		echo "kernels: apt's lists lack or misname $1; as root, run:" \
+			"apt-get update" >&2
+		exit 1
+	fi
+	echo "kernels: apt-get update" >&2
+	apt-get -qq update </dev/null >&2
+}
+
+# kernels_download META DIR: the .deb into DIR.
+kernels_download() {
+	local meta=$1 dir=$2 package
+
+	package=$(kernels_package "$meta")
+	[[ -n $package ]] || return 1
+	echo "kernels: downloading $package" >&2
+	(cd "$dir" && apt-get -q -o APT::Sandbox::User=root \
+		download "$package" </dev/null >&2)
+}
+
+# kernels_keep TREE OUT: from an unpacked package what is used here.
+kernels_keep() {
+	local tree=$1 out=$2 kernels file module
+
+	kernels=("$tree"/boot/vmlinuz-*)
+	mkdir -p "$out/modules"
+	mv "${kernels[0]}" "$out/vmlinuz"
+	tests/setup/vmlinux.sh "$out/vmlinuz" "$out/vmlinux"
+	mv "$tree"/boot/config-* "$out/config"
+	echo "${kernels[0]##*/vmlinuz-}" >"$out/release"
+	for module in "${modules[@]}"; do
+		file=$(find "$tree/lib/modules" -name "$module.ko" -print -quit)
+		[[ -z $file ]] || mv "$file" "$out/modules/"
+	done
+	chmod -R u=rwX,go=rX "$out"
+}
+
+kernels_fetch() {
+	local flavour=$1 out=cache/$arch/$1 meta temp
+
+	[[ ! -e $out/vmlinuz ]] || return 0
+	meta=$(kernels_meta_package "$flavour")
+	mkdir -p "cache/$arch"
+	temp=$(mktemp -d "cache/$arch/.$flavour.XXXXXX")
+	# shellcheck disable=SC2064 # the name of now is what is to be removed
+	trap "rm -rf '$PWD/$temp'" EXIT
+	if ! kernels_download "$meta" "$temp"; then
+		kernels_update "$meta"
+		kernels_download "$meta" "$temp" || {
+			echo "kernels: apt-get download of $meta failed: is" \
+				"the network there?" >&2
+			exit 1
+		}
+	fi
+	echo "kernels: unpacking" >&2
+	dpkg-deb -x "$temp"/*.deb "$temp/tree"
+	kernels_keep "$temp/tree" "$temp/keep"
+	# Renamed when complete; another run may have been faster.
+	mv -T "$temp/keep" "$out" 2>/dev/null || [[ -e $out/vmlinuz ]]
+	rm -rf "$temp"
+	trap - EXIT
+	echo "kernels: $out is $(cat "$out/release")" >&2
+}
+
+if [[ $# -eq 0 ]]; then
+	echo "usage: kernels.sh FLAVOUR... (cloud, generic)" >&2
+	exit 2
+fi
+for flavour in "$@"; do
+	kernels_fetch "$flavour"
+done

@@ -1,0 +1,40 @@
+# The targets around the program: demo, check, check-fast, lint. Included by
+# the Makefile. What they need is installed by tests/setup/deps.sh first, which
+# is why the building is left to a second make.
+
+include tests/guest/guest.mk
+include tests/bench/bench.mk
+
+# As many jobs as there are CPUs, unless the user said how many.
+submake = $(MAKE) --no-print-directory \
+	$(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
+check_env = B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)'
+
+.PHONY: demo
+demo: ## boot Debian's kernel with a busybox user space, once
+	@B=$B MAKE='$(MAKE)' tests/demo.sh
+
+.PHONY: check
+check: ## build and run all tests
+	@tests/setup/deps.sh build guest rig check
+	@$(submake) check-build
+	@$(check_env) tests/check.sh layers unit guest rig
+
+.PHONY: check-fast
+check-fast: ## unit tests and freestanding guests, under a minute
+	@tests/setup/deps.sh build check
+	@$(submake) check-build
+	@$(check_env) tests/check.sh layers unit guest
+
+.PHONY: check-build
+check-build: $B/bantam $B/tests/rig/kvm_probe $(unit_bins) $(guests)
+
+.PHONY: lint
+lint: ## layout, static analysis, scripts, manual pages
+	@tests/setup/deps.sh build check lint
+	@CPPFLAGS='$(all_cppflags)' tests/lint/run.sh
+
+$B/tests/rig/kvm_probe: $B/tests/rig/kvm_probe.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -o $@ $^
