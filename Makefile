@@ -105,4 +105,4 @@ $B/flags: FORCE
 FORCE:
 
 .SECONDARY:
--include $(objs:.o=.d) $(unit_bins:=.d)
+-include $(objs:.o=.d) $(unit_bins:=.d) $(unit_support:.o=.d)

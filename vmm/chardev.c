@@ -5,6 +5,10 @@
  * file is read only when that buffer is empty, so that its writer waits; a
  * terminal is always read, so that Ctrl-A x works with a guest that hangs, and
  * what does not fit is dropped as a terminal's own queue would.
+ *
+ * That epoll(7) reports bytes does not mean that they are still there: another
+ * process may have the same pipe or terminal and be quicker. So where it can
+ * be, a read is one that does not wait.
  */
 #include "vmm/chardev.h"
 
@@ -14,9 +18,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "vmm/base/log.h"
+#include "vmm/reopen.h"
 
 #define CHARDEV_INPUT_SIZE 4096
 #define CHARDEV_READ_SIZE  256
@@ -28,6 +35,7 @@ struct chardev {
 	struct watch *watch; /* owned */
 
 	/* Main thread. */
+	int own_fd;		/* owned; -1 when config.input_fd is read */
 	struct loop_fd *source; /* owned; NULL while not waited for */
 	struct terminal_escape escape;
 	bool input_open;	       /* not at its end */
@@ -121,13 +129,32 @@ static void chardev_take(struct chardev *chardev, const uint8_t *data,
 		chardev->config.action(chardev->config.ctx, action);
 }
 
+static int chardev_input_fd(const struct chardev *chardev)
+{
+	return chardev->own_fd >= 0 ? chardev->own_fd
+				    : chardev->config.input_fd;
+}
+
+/* As read(2), and without waiting where that can be. */
+static ssize_t chardev_read_fd(const struct chardev *chardev, void *data,
+			       size_t size)
+{
+	ssize_t len;
+
+	if (chardev->own_fd >= 0)
+		return read(chardev->own_fd, data, size);
+	len = recv(chardev->config.input_fd, data, size, MSG_DONTWAIT);
+	if (len < 0 && errno == ENOTSOCK)
+		len = read(chardev->config.input_fd, data, size);
+	return len;
+}
+
 /* Read once. Return: whether there may be more at once. */
 static bool chardev_read(struct chardev *chardev)
 {
 	uint8_t data[CHARDEV_READ_SIZE];
-	ssize_t len;
+	ssize_t len = chardev_read_fd(chardev, data, sizeof(data));
 
-	len = read(chardev->config.input_fd, data, sizeof(data));
 	if (len > 0) {
 		chardev_take(chardev, data, (size_t)len);
 		return true;
@@ -156,7 +183,7 @@ static void chardev_await(struct chardev *chardev)
 
 	if (want && !chardev->source) {
 		rc = loop_fd_add(chardev->config.loop, &chardev->source,
-				 chardev->config.input_fd, EPOLLIN,
+				 chardev_input_fd(chardev), EPOLLIN,
 				 chardev_readable, chardev);
 		if (rc) {
 			log_warn("input ends here: %s", strerror(-rc));
@@ -205,6 +232,7 @@ int chardev_new(struct chardev **out, const struct chardev_config *config,
 	if (!chardev)
 		goto err_output;
 	chardev->config = *config;
+	chardev->own_fd = -1;
 	rc = watch_new(&chardev->watch, config->watch, config->ctx);
 	if (rc)
 		goto err_free;
@@ -232,6 +260,8 @@ void chardev_free(struct chardev *chardev)
 	loop_wake_remove(chardev->room_wake);
 	stream_free(chardev->config.output);
 	watch_free(chardev->watch);
+	if (chardev->own_fd >= 0)
+		close(chardev->own_fd);
 	free(chardev);
 }
 
@@ -241,8 +271,10 @@ int chardev_start(struct chardev *chardev, struct error *err)
 
 	if (chardev->config.input_fd < 0)
 		return 0;
+	chardev->own_fd =
+		reopen_nonblocking(chardev->config.input_fd, O_RDONLY);
 	rc = loop_fd_add(chardev->config.loop, &chardev->source,
-			 chardev->config.input_fd, EPOLLIN, chardev_readable,
+			 chardev_input_fd(chardev), EPOLLIN, chardev_readable,
 			 chardev);
 	if (rc && rc != -EPERM)
 		return error_set(err, -rc,

@@ -64,6 +64,8 @@ int kvm_open(struct kvm *kvm, struct error *err)
 		return kvm_explain(errno, err);
 
 	version = ioctl(kvm->dev_fd, KVM_GET_API_VERSION, 0UL);
+	if (version < 0)
+		return kvm_explain(errno, err);
 	if (version != KVM_API_VERSION)
 		return error_set(err, EPROTO,
 				 KVM_DEVICE ": expected KVM API version %d, "

@@ -40,14 +40,19 @@ int kvm_explain(int errnum, struct error *err);
 /**
  * kvm_set_memory() - Make @mem the VM's memory slots, one a region.
  *
- * api.rst, KVM_SET_USER_MEMORY_REGION. @mem must outlive the VM.
+ * api.rst, KVM_SET_USER_MEMORY_REGION. @mem must outlive the VM. Main thread.
+ * Return: 0, or what KVM says with @err naming --memory.
  */
 int kvm_set_memory(const struct kvm *kvm, const struct guest_mem *mem,
 		   struct error *err);
 
 /**
  * kvm_create_vcpu() - Create vCPU @index.
- * @fd: out, owned by the caller
+ * @index: from 0
+ * @fd: out, owned by the caller; -1 after a failure
+ *
+ * api.rst, KVM_CREATE_VCPU. Main thread.
+ * Return: 0, or what KVM says with @err naming --cpus.
  */
 int kvm_create_vcpu(const struct kvm *kvm, unsigned int index, int *fd,
 		    struct error *err);

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,13 +57,13 @@ struct machine {
 	struct host host;	       /* what devices see */
 	const struct options *options; /* borrowed */
 
-	/* Owned; made in this order and freed in the reverse. */
+	/* Owned; each is freed before what stands above it. */
+	struct image kernel, initrd;
+	int signal_fd;
 	struct loop *loop;
 	struct loop_wake *findings_wake;
 	struct loop_timer *timeout, *grace, *panic;
-	int signal_fd;
 	struct loop_fd *signals;
-	struct image kernel, initrd;
 	struct chardev *serial;
 	struct kvm kvm;
 	struct bus *buses[BUS_KINDS];
@@ -173,9 +174,18 @@ static void machine_end(struct machine *machine, enum outcome_kind kind)
 static void machine_report_crash(struct machine *machine,
 				 const struct vcpu_crash *crash)
 {
+	char *text = NULL;
+	size_t len;
+	FILE *dump = open_memstream(&text, &len);
+
 	terminal_restore();
 	log_error("guest crash on vCPU %u: %s", crash->index, crash->reason);
-	arch_vcpu_dump(machine->arch, crash->index, stderr);
+	if (!dump)
+		return;
+	arch_vcpu_dump(machine->arch, crash->index, dump);
+	if (!fclose(dump))
+		log_report(text);
+	free(text);
 }
 
 /* In place: the same process, descriptors and devices, as after power-on. */
@@ -240,8 +250,9 @@ static struct machine_findings machine_take_findings(struct machine *machine)
 }
 
 /*
- * In the order of CLI.md's table, should several things have come at once.
- * What stopped the vCPUs ends here or reboots, so they never stay stopped.
+ * Should several things have come at once, the worst decides; but a panic that
+ * the kernel printed comes before whatever it then did. What stopped the vCPUs
+ * ends here or reboots, so they never stay stopped.
  */
 static void machine_look(void *ctx)
 {
@@ -283,7 +294,7 @@ static void machine_panic_over(void *ctx)
 	machine_end(ctx, OUTCOME_PANIC);
 }
 
-/* SIGTERM, SIGINT: the power button first, the second time the plug. */
+/* The power button first, the second time the plug. */
 static void machine_stop(struct machine *machine)
 {
 	if (machine->outcome.kind != OUTCOME_NONE || !machine->options->grace) {
@@ -296,13 +307,23 @@ static void machine_stop(struct machine *machine)
 	loop_timer_set(machine->grace, (int64_t)machine->options->grace);
 }
 
+/*
+ * What came since the last turn is one wish. SIGHUP is nobody's second one: the
+ * kernel and the shell both send it when a terminal goes, and systemd does
+ * right behind a SIGTERM.
+ */
 static void machine_signalled(void *ctx, uint32_t events)
 {
+	bool wishes = false, insists = false;
 	struct machine *machine = ctx;
 	struct signalfd_siginfo info;
 
 	(void)events;
-	while (read(machine->signal_fd, &info, sizeof(info)) == sizeof(info))
+	while (read(machine->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		wishes = true;
+		insists |= info.ssi_signo != SIGHUP;
+	}
+	if (insists || (wishes && machine->outcome.kind == OUTCOME_NONE))
 		machine_stop(machine);
 }
 
@@ -330,9 +351,8 @@ static void machine_action(void *ctx, enum terminal_action action)
 		machine_end(ctx, OUTCOME_STOPPED);
 		break;
 	case TERMINAL_HELP:
-		dprintf(STDERR_FILENO,
-			"\r\nCtrl-A x: end the machine   Ctrl-A h: this "
-			"help   Ctrl-A Ctrl-A: Ctrl-A for the guest\r\n");
+		log_report("\r\nCtrl-A x: end the machine   Ctrl-A h: this "
+			   "help   Ctrl-A Ctrl-A: Ctrl-A for the guest\r\n");
 		break;
 	case TERMINAL_NONE:
 		break;
@@ -380,14 +400,31 @@ static int machine_make_serial(struct machine *machine, struct error *err)
 /* --- Life ------------------------------------------------------------------
  */
 
+/* May wait for the writer of a pipe. */
+static int machine_open_images(struct machine *machine, struct error *err)
+{
+	const struct options *options = machine->options;
+	int rc;
+
+	rc = image_open(&machine->kernel, "--kernel", options->kernel, err);
+	if (!rc && options->initrd)
+		rc = image_open(&machine->initrd, "--initrd", options->initrd,
+				err);
+	return rc;
+}
+
 static int machine_make_signals(struct machine *machine)
 {
-	static const int taken[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction hangup;
 	sigset_t set, blocked;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-		sigaddset(&set, taken[i]);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	/* nohup(1) ignores it, which a signalfd would not notice. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 &&
+	    hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	/* The vCPUs' kick: see vcpus_new(). */
 	blocked = set;
 	sigaddset(&blocked, SIGRTMIN);
@@ -439,13 +476,8 @@ static int machine_make_arch(struct machine *machine, struct error *err)
 		.console_on_serial = options->serial == OPTIONS_SERIAL_STDIO,
 		.serial = chardev_backend(machine->serial),
 	};
-	int rc;
 
-	rc = image_open(&machine->kernel, "--kernel", options->kernel, err);
-	if (!rc && options->initrd)
-		rc = image_open(&machine->initrd, "--initrd", options->initrd,
-				err);
-	return rc ? rc : arch_new(&machine->arch, &config, err);
+	return arch_new(&machine->arch, &config, err);
 }
 
 static int machine_make_memory(struct machine *machine, struct error *err)
@@ -478,12 +510,17 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 	return rc;
 }
 
-/* The user's files first: their mistakes are found without KVM. */
+/*
+ * The user's files first: their mistakes are found without KVM, and while
+ * signals still end the process, should one be a pipe that nobody writes to.
+ */
 static int machine_make(struct machine *machine, struct error *err)
 {
 	int rc;
 
-	rc = machine_make_loop(machine, err);
+	rc = machine_open_images(machine, err);
+	if (!rc)
+		rc = machine_make_loop(machine, err);
 	if (!rc)
 		rc = machine_make_serial(machine, err);
 	if (!rc)
@@ -515,12 +552,11 @@ static void machine_free(struct machine *machine)
 		bus_free(machine->buses[i]);
 	kvm_close(&machine->kvm);
 	chardev_free(machine->serial);
-	image_close(&machine->initrd);
-	image_close(&machine->kernel);
-	if (machine->loop)
-		loop_free(machine->loop);
+	loop_free(machine->loop);
 	if (machine->signal_fd >= 0)
 		close(machine->signal_fd);
+	image_close(&machine->initrd);
+	image_close(&machine->kernel);
 	pthread_mutex_destroy(&machine->lock);
 	free(machine);
 }

@@ -15,9 +15,10 @@
  * @err: set with -errno
  *
  * Main thread, the process's only one; blocks until the machine has ended.
- * Signals: takes SIGINT, SIGTERM and SIGHUP through a signalfd, ignores
- * SIGPIPE. Return: 0 once it has run, or a negative errno if it could not be
- * built or booted.
+ * Signals, once the files are open: takes SIGINT, SIGTERM and, if it was not
+ * ignored, SIGHUP through a signalfd, ignores SIGPIPE. The first presses the
+ * power button; SIGINT or SIGTERM then ends the machine at once. Return: 0 once
+ * it has run, or a negative errno if it could not be built or booted.
  */
 int machine_run(const struct options *options, struct outcome *outcome,
 		struct error *err);

@@ -76,6 +76,15 @@ static int main_run(int argc, char **argv)
 	return status;
 }
 
+/* The exit status of what only printed to stdout. */
+static int main_printed(void)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return 0;
+	log_error("standard output: cannot write there: %s", strerror(errno));
+	return OUTCOME_EXIT_ERROR;
+}
+
 static int main_help(int argc, char **argv);
 
 static const struct verb verbs[] = {
@@ -106,6 +115,12 @@ static int main_help(int argc, char **argv)
 {
 	const struct verb *verb;
 
+	if (argc > 1) {
+		log_error("help: expected at most one verb, found \"%s\" "
+			  "behind it",
+			  argv[1]);
+		return OUTCOME_EXIT_ERROR;
+	}
 	if (argc > 0) {
 		verb = main_find(argv[0]);
 		if (!verb)
@@ -116,14 +131,14 @@ static int main_help(int argc, char **argv)
 			printf("\n");
 			options_help(stdout);
 		}
-		return 0;
+		return main_printed();
 	}
 	printf("bantam %s, a virtual machine monitor for Linux KVM\n\n",
 	       BANTAM_VERSION);
 	for (size_t i = 0; i < VERBS; i++)
 		printf("  bantam %-4s %-20s %s\n", verbs[i].name,
 		       verbs[i].usage, verbs[i].help);
-	return 0;
+	return main_printed();
 }
 
 /*
@@ -145,9 +160,12 @@ static int main_open_standard(void)
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
+	int rc = main_open_standard();
 
-	if (main_open_standard())
+	if (rc) {
+		log_error("/dev/null: cannot open it: %s", strerror(-rc));
 		return OUTCOME_EXIT_ERROR;
+	}
 	if (argc < 2) {
 		log_error("expected a verb, found none; `bantam help` lists "
 			  "them");
@@ -155,7 +173,7 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--version")) {
 		printf("bantam %s\n", BANTAM_VERSION);
-		return 0;
+		return main_printed();
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return main_help(0, NULL);

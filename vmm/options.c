@@ -68,10 +68,10 @@ static const char *const options_machines[] = {
 	NULL,
 };
 
-/* "file" is chosen by the key file=PATH. */
+/* The second is what the key of that name says; no item is spelled so. */
 static const char *const options_serials[] = {
 	[OPTIONS_SERIAL_STDIO] = "stdio",
-	[OPTIONS_SERIAL_FILE] = "",
+	[OPTIONS_SERIAL_FILE] = "file=PATH",
 	[OPTIONS_SERIAL_NULL] = "null",
 	NULL,
 };
@@ -277,7 +277,7 @@ static int option_size_of(const char *text, uint64_t *value)
 static int option_index(const char *const *choices, const char *text)
 {
 	for (int i = 0; choices[i]; i++)
-		if (*text && !strcmp(choices[i], text))
+		if (!strcmp(choices[i], text))
 			return i;
 	return -1;
 }
@@ -323,7 +323,7 @@ static void option_accepts(const struct option_key *key, char *out, size_t size)
 	case OPTION_PAGE:
 		*out = '\0';
 		for (const char *const *c = key->choices; *c; c++)
-			if (**c && at < size)
+			if (at < size)
 				at += (size_t)snprintf(out + at, size - at,
 						       "%s%s", at ? "|" : "",
 						       *c);
@@ -481,14 +481,17 @@ static int options_item(struct options_parser *parser,
 			const struct option *option, char *item, bool first)
 {
 	char *equals = strchr(item, '=');
-	const char *value = equals ? equals + 1 : "on";
 
 	if (equals)
 		*equals = '\0';
-	for (size_t i = 1; i < option->key_count; i++)
-		if (!strcmp(item, option->keys[i].name))
-			return options_set_key(parser, option, &option->keys[i],
-					       value);
+	for (size_t i = 1; i < option->key_count && (equals || !first); i++) {
+		const struct option_key *key = &option->keys[i];
+		const char *flag = key->type == OPTION_FLAG ? "on" : "";
+
+		if (!strcmp(item, key->name))
+			return options_set_key(parser, option, key,
+					       equals ? equals + 1 : flag);
+	}
 	if (!first)
 		return options_unknown_key(parser, option, item);
 	/* A path or command line may well have an equals sign in it. */
@@ -678,7 +681,8 @@ static void options_help_option(FILE *out, const struct option *option)
 
 		if (key->type == OPTION_TEXT || key->type == OPTION_RAW ||
 		    key->type == OPTION_FLAG) {
-			if (i)
+			/* What also sets a choice stands among its words. */
+			if (i && !key->choice_offset)
 				fprintf(out, "          %s=%s\n", key->name,
 					key->type == OPTION_FLAG ? "on|off"
 								 : "TEXT");

@@ -27,13 +27,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/reopen.h"
 
 /* A guest chooses how often it overruns a slow reader. */
 #define STREAM_REPORT_INTERVAL INT64_C(10000000000) /* ns */
@@ -279,37 +279,18 @@ void stream_flush(struct stream *stream, int64_t max_ns)
 }
 
 /*
- * Whether opening fd's file anew gives the same thing again. It does for a
- * pipe and a terminal, but not for the master side of a pty, nor for a device
- * in general, where each open makes something new.
- */
-static bool stream_can_reopen(int fd, const struct stat *st)
-{
-	unsigned int number;
-
-	if (S_ISFIFO(st->st_mode))
-		return true;
-	return S_ISCHR(st->st_mode) && isatty(fd) &&
-	       ioctl(fd, TIOCGPTN, &number) < 0;
-}
-
-/*
  * Make writes to the stream's descriptor return rather than wait. Others, such
  * as the shell, share an inherited open file description and its O_NONBLOCK,
  * so better to have one of our own.
  */
 static int stream_set_nonblocking(struct stream *stream, const struct stat *st)
 {
-	char path[32];
-	int fd = -1, flags;
+	int fd, flags;
 
 	stream->socket = S_ISSOCK(st->st_mode);
 	if (stream->socket || S_ISREG(st->st_mode) || stream->fd_owned)
 		return 0;
-	if (stream_can_reopen(stream->fd, st)) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", stream->fd);
-		fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	}
+	fd = reopen_nonblocking(stream->fd, O_WRONLY);
 	if (fd >= 0) {
 		stream->fd = fd;
 		stream->fd_owned = true;

@@ -8,6 +8,7 @@
 #include "vmm/terminal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static void terminal_on_stop(int sig)
 	if (getpid() == terminal.owner && atomic_load(&terminal.active))
 		terminal_set(&terminal.cooked);
 	terminal_handle(sig, SIG_DFL, 0);
-	raise(sig);
+	pthread_kill(pthread_self(), sig);
 	sigemptyset(&unblock);
 	sigaddset(&unblock, sig);
 	/* Here the process stops, and here it goes on. */

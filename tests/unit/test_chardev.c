@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 /* A device with as much room as the test says. */
 struct device_end {
@@ -177,6 +178,60 @@ START_TEST(chardev_input_end_does_not_spin)
 }
 END_TEST
 
+/*
+ * Two machines with the same standard input: one turn of the loop tells both
+ * that there is a byte, and only one gets it. What the shell shares stays as it
+ * was.
+ */
+static void check_stolen_input(int mine, int others, int writer)
+{
+	struct chardev *first;
+
+	start(others, false, 16);
+	first = chardev;
+	start(mine, false, 16);
+	ck_assert_int_eq(write(writer, "a", 1), 1);
+	run();
+	ck_assert_uint_eq(end.len, 1);
+	ck_assert_int_eq(write(writer, "b", 1), 1);
+	run();
+	ck_assert_uint_eq(end.len, 2);
+	ck_assert_int_eq(fcntl(mine, F_GETFL) & O_NONBLOCK, 0);
+	chardev_free(first);
+}
+
+START_TEST(chardev_input_pipe_that_another_reads_does_not_wait)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	check_stolen_input(fds[0], dup(fds[0]), fds[1]);
+}
+END_TEST
+
+START_TEST(chardev_input_socket_that_another_reads_does_not_wait)
+{
+	int fds[2];
+
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	check_stolen_input(fds[0], dup(fds[0]), fds[1]);
+}
+END_TEST
+
+/* What the reader at the other end is to get is not ours. */
+START_TEST(chardev_input_writing_end_of_a_pipe_is_not_read)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	start(fds[1], false, 16);
+	ck_assert_int_eq(write(fds[1], "abc", 3), 3);
+	run();
+	ck_assert_uint_eq(end.len, 0);
+}
+END_TEST
+
 START_TEST(chardev_input_file_is_read_to_its_end)
 {
 	char want[200];
@@ -265,6 +320,11 @@ int main(void)
 	tcase_add_test(tcase,
 		       chardev_input_hang_up_with_a_full_device_does_not_spin);
 	tcase_add_test(tcase, chardev_input_end_does_not_spin);
+	tcase_add_test(tcase,
+		       chardev_input_pipe_that_another_reads_does_not_wait);
+	tcase_add_test(tcase,
+		       chardev_input_socket_that_another_reads_does_not_wait);
+	tcase_add_test(tcase, chardev_input_writing_end_of_a_pipe_is_not_read);
 	tcase_add_test(tcase, chardev_input_file_is_read_to_its_end);
 	tcase_add_test(tcase, chardev_input_dev_null_is_at_its_end);
 	tcase_add_test(tcase, chardev_input_quit_key_passes_a_full_device);

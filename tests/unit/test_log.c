@@ -74,6 +74,23 @@ START_TEST(log_message_too_long_stays_one_line)
 }
 END_TEST
 
+START_TEST(log_report_prints_it_as_it_is)
+{
+	static char longest[5000];
+	struct capture capture;
+
+	for (size_t i = 0; i < sizeof(longest) - 1; i++)
+		longest[i] = i % 60 ? (char)('a' + i % 26) : '\n';
+	capture_begin(&capture);
+	log_report("one\n\ttwo\n");
+	log_report("");
+	log_report(longest);
+	capture_end(&capture, text, sizeof(text));
+	ck_assert_mem_eq(text, "one\n\ttwo\n", 9);
+	ck_assert_str_eq(text + 9, longest);
+}
+END_TEST
+
 START_TEST(log_message_to_stalled_reader_returns)
 {
 	static const char fill[4096];
@@ -87,6 +104,7 @@ START_TEST(log_message_to_stalled_reader_returns)
 	fcntl(fds[1], F_SETFL, 0);
 	ck_assert_int_ge(dup2(fds[1], STDERR_FILENO), 0);
 	log_error("nobody reads this");
+	log_report("nor\nthis\n");
 	ck_assert_int_ge(dup2(saved, STDERR_FILENO), 0);
 }
 END_TEST
@@ -161,6 +179,7 @@ int main(void)
 	tcase_add_test(tcase, log_message_with_level_prints_wanted_ones);
 	tcase_add_test(tcase, log_message_with_control_characters_escapes_them);
 	tcase_add_test(tcase, log_message_too_long_stays_one_line);
+	tcase_add_test(tcase, log_report_prints_it_as_it_is);
 	tcase_add_test(tcase, log_message_to_stalled_reader_returns);
 	tcase_add_test(tcase, log_message_to_raw_terminal_returns_carriage);
 	tcase_add_test(tcase, log_limited_with_flood_counts_dropped);

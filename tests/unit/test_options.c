@@ -88,6 +88,14 @@ START_TEST(options_parse_equals_sign_in_a_path_is_kept)
 }
 END_TEST
 
+START_TEST(options_parse_first_item_named_like_a_key_is_the_value)
+{
+	ck_assert_int_eq(PARSE("-k", "entry,entry=pvh"), 0);
+	ck_assert_str_eq(options.kernel, "entry");
+	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
+}
+END_TEST
+
 START_TEST(options_parse_words_behind_two_dashes_are_kernels)
 {
 	ck_assert_int_eq(PARSE("--", "-k"), 0);
@@ -170,6 +178,11 @@ static const struct {
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},
 	{{"--serial", "stdio,file=x"}, {"--serial", "twice"}},
 	{{"--serial", "file="}, {"--serial,file", "text"}},
+	{{"--serial", "file"}, {"--serial", "stdio|file=PATH|null"}},
+	{{"--serial", "stdio,file"}, {"--serial", "twice"}},
+	{{"--serial", ""}, {"--serial", "file=PATH", "\"\""}},
+	{{"-k", "a,entry"}, {"--kernel,entry", "auto|bzimage", "\"\""}},
+	{{"-m", "1G,hugepages"}, {"--memory,hugepages", "2M|1G", "\"\""}},
 	{{"--timeout", "0s"}, {"--timeout", "1ms"}},
 	{{"--timeout", "5"}, {"--timeout", "60s", "\"5\""}},
 	{{"--timeout", "9999999m"}, {"--timeout", "year"}},
@@ -232,6 +245,8 @@ int main(void)
 	tcase_add_test(tcase, options_parse_all_forms_of_a_word_are_taken);
 	tcase_add_test(tcase, options_parse_doubled_comma_is_one_of_the_value);
 	tcase_add_test(tcase, options_parse_equals_sign_in_a_path_is_kept);
+	tcase_add_test(tcase,
+		       options_parse_first_item_named_like_a_key_is_the_value);
 	tcase_add_test(tcase,
 		       options_parse_words_behind_two_dashes_are_kernels);
 	tcase_add_test(tcase,

@@ -28,24 +28,24 @@ struct json_field {
 	uint64_t max;  /* largest value that may be restored (UINT) */
 };
 
-#define JSON_UINT_MAX(type, member, largest)                                   \
-	{                                                                      \
-		.name = #member, .kind = JSON_FIELD_UINT,                      \
-		.offset = offsetof(type, member),                              \
-		.size = sizeof(((type *)0)->member), .max = (largest),         \
+#define JSON_UINT_MAX(type, member, largest)                           \
+	{                                                              \
+		.name = #member, .kind = JSON_FIELD_UINT,              \
+		.offset = offsetof(type, member),                      \
+		.size = sizeof(((type *)0)->member), .max = (largest), \
 	}
 #define JSON_UINT(type, member) JSON_UINT_MAX(type, member, UINT64_MAX)
-#define JSON_BOOL(type, member)                                                \
-	{                                                                      \
-		.name = #member, .kind = JSON_FIELD_BOOL,                      \
-		.offset = offsetof(type, member),                              \
-		.size = sizeof(((type *)0)->member),                           \
+#define JSON_BOOL(type, member)                           \
+	{                                                 \
+		.name = #member, .kind = JSON_FIELD_BOOL, \
+		.offset = offsetof(type, member),         \
+		.size = sizeof(((type *)0)->member),      \
 	}
-#define JSON_BLOB(type, member)                                                \
-	{                                                                      \
-		.name = #member, .kind = JSON_FIELD_BLOB,                      \
-		.offset = offsetof(type, member),                              \
-		.size = sizeof(((type *)0)->member),                           \
+#define JSON_BLOB(type, member)                           \
+	{                                                 \
+		.name = #member, .kind = JSON_FIELD_BLOB, \
+		.offset = offsetof(type, member),         \
+		.size = sizeof(((type *)0)->member),      \
 	}
 
 /**

@@ -89,12 +89,28 @@ static bool log_is_raw(void)
 }
 
 /*
- * Print one line. Where stderr is a pipe or terminal that nobody reads, it is
- * lost: no thread of a machine may wait for that reader.
+ * Write at most LOG_LINE_MAX bytes and something around them. Where stderr is
+ * a pipe or terminal that nobody reads, they are lost: no thread of a machine
+ * may wait for that reader. Return: as writev(2), 0 if they are lost.
  */
-static void log_line(const char *text)
+static ssize_t log_write(const struct iovec *parts, int count)
 {
 	struct pollfd poll_stderr = {.fd = STDERR_FILENO, .events = POLLOUT};
+	ssize_t n;
+
+	do
+		n = poll(&poll_stderr, 1, LOG_WRITABLE_WAIT);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return 0;
+	do
+		n = writev(STDERR_FILENO, parts, count);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+static void log_line(const char *text)
+{
 	char prefix[] = LOG_PREFIX;
 	char newline[] = "\r\n";
 	char *end = log_is_raw() ? newline : newline + 1;
@@ -104,16 +120,23 @@ static void log_line(const char *text)
 		{line, log_escape(line, sizeof(line), text)},
 		{end, strlen(end)},
 	};
-	ssize_t n;
 
-	do
-		n = poll(&poll_stderr, 1, LOG_WRITABLE_WAIT);
-	while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return;
-	do
-		n = writev(STDERR_FILENO, parts, 3);
-	while (n < 0 && errno == EINTR);
+	log_write(parts, 3);
+}
+
+void log_report(const char *text)
+{
+	int saved_errno = errno;
+	char piece[LOG_LINE_MAX];
+	struct iovec part = {.iov_base = piece};
+	ssize_t n = 1;
+
+	for (; *text && n > 0; text += n) {
+		part.iov_len = strnlen(text, sizeof(piece));
+		memcpy(piece, text, part.iov_len);
+		n = log_write(&part, 1);
+	}
+	errno = saved_errno;
 }
 
 void log_message(enum log_level level, const char *fmt, ...)

@@ -40,6 +40,15 @@ void log_message(enum log_level level, const char *fmt, ...)
 #define log_info(...)  log_message(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_message(LOG_DEBUG, __VA_ARGS__)
 
+/**
+ * log_report() - Print @text as it is: a report of several lines.
+ * @text: bantam's own words, with the newlines
+ *
+ * Any thread. A stderr that nobody reads holds the caller up as log_message()
+ * does, and the rest of the report is lost.
+ */
+void log_report(const char *text);
+
 /* Rate limit of one place that a guest can make log; zero-initialised. */
 struct log_limit {
 	_Atomic int64_t window_start; /* CLOCK_MONOTONIC, ns */

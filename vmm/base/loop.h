@@ -18,7 +18,7 @@ struct loop_wake;
 /* Return: 0, -ENOMEM, or what epoll_create1(2) says. */
 int loop_new(struct loop **out);
 
-/* Free the loop and every source that is still in it. */
+/* Free the loop and every source that is still in it; NULL is nothing to do. */
 void loop_free(struct loop *loop);
 
 /* Run callbacks until loop_stop(). Return: 0, or what epoll_wait(2) says. */
