@@ -473,7 +473,7 @@ static int machine_make_arch(struct machine *machine, struct error *err)
 		.kernel = &machine->kernel,
 		.initrd = options->initrd ? &machine->initrd : NULL,
 		.cmdline = options->append ? options->append : "",
-		.console_on_serial = options->serial == OPTIONS_SERIAL_STDIO,
+		.console_on_serial = options->serial != OPTIONS_SERIAL_NULL,
 		.serial = chardev_backend(machine->serial),
 	};
 

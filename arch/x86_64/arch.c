@@ -5,6 +5,7 @@
 #include "vmm/arch.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,16 +67,24 @@ struct arch {
 /* --- Planning --------------------------------------------------------------
  */
 
+/* Does the user's text choose a console, as a word of its own? */
+static bool arch_has_console(const char *text)
+{
+	const char *found = strstr(text, "console=");
+
+	while (found && found > text && !isspace((unsigned char)found[-1]))
+		found = strstr(found + 1, "console=");
+	return found;
+}
+
 /* The kernel's command line, with a console for it to talk to. */
 static int arch_make_cmdline(struct arch *arch)
 {
 	const char *text = arch->config.cmdline;
-	const char *found = strstr(text, "console=");
-	bool given = found && (found == text || found[-1] == ' ');
 	int len;
 
 	/* In front: what follows "--" is for init. */
-	if (arch->config.console_on_serial && !given)
+	if (arch->config.console_on_serial && !arch_has_console(text))
 		len = asprintf(&arch->cmdline, "%s%s%s", ARCH_CONSOLE,
 			       *text ? " " : "", text);
 	else
@@ -410,7 +419,8 @@ static int arch_put(json_t *object, const char *key, json_t *value)
 	return json_object_set_new(object, key, value) ? -ENOMEM : 0;
 }
 
-static int arch_save_devices(struct arch *arch, json_t *devices)
+static int arch_save_devices(struct arch *arch, json_t *devices,
+			     struct error *err)
 {
 	int rc = 0;
 
@@ -421,6 +431,9 @@ static int arch_save_devices(struct arch *arch, json_t *devices)
 		rc = device->ops->save(device->self, &state);
 		if (!rc)
 			rc = arch_put(devices, device->name, state);
+		if (rc)
+			error_set(err, -rc, "save: %s: %s", device->name,
+				  strerror(-rc));
 	}
 	return rc;
 }
@@ -462,7 +475,7 @@ int arch_save(struct arch *arch, json_t **out, struct error *err)
 		rc = arch_put(*out, "memory",
 			      json_integer((json_int_t)arch->config.memory));
 	if (!rc)
-		rc = arch_save_devices(arch, devices);
+		rc = arch_save_devices(arch, devices, err);
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
 		rc = arch_save_vcpu(arch, i, vcpus, err);
 	json_decref(devices);
@@ -485,7 +498,7 @@ static int arch_check_state(struct arch *arch, const json_t *state,
 		json_integer_value(json_object_get(state, "memory"));
 	size_t cpus = json_array_size(json_object_get(state, "vcpus"));
 
-	if (!profile || strcmp(profile, want))
+	if (!profile || strcmp(profile, want) != 0)
 		return error_set(err, EINVAL, "profile: expected %s, found %s",
 				 want, profile ? profile : "none");
 	if ((uint64_t)memory != arch->config.memory)

@@ -253,6 +253,7 @@ static void elf_visit_note(struct elf_notes *notes, uint32_t type,
 	/* Linux wrote a pointer here at first and a 32-bit number later. */
 	if (descsz != sizeof(uint32_t) && descsz != sizeof(uint64_t))
 		return;
+	notes->pvh_entry = 0;
 	memcpy(&notes->pvh_entry, desc, descsz);
 	notes->has_pvh = true;
 }

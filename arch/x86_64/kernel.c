@@ -103,15 +103,22 @@ static int kernel_refuse(const struct image *image, const uint8_t *head,
 
 /* --- Choosing ------------------------------------------------------------ */
 
+/* The entry is in 32-bit code, or in what vcpu_boot() maps: 4 GiB. */
 static int kernel_set_entry(struct kernel *kernel, uint64_t addr,
 			    struct error *err)
 {
-	if (elf_phys(&kernel->elf, addr, &kernel->entry) == 0)
-		return 0;
-	return boot_error(kernel->image, err, EINVAL,
-			  "has its entry at 0x%" PRIx64
-			  ", in none of its segments",
-			  addr);
+	if (elf_phys(&kernel->elf, addr, &kernel->entry))
+		return boot_error(kernel->image, err, EINVAL,
+				  "has its entry at 0x%" PRIx64
+				  ", in none of its segments",
+				  addr);
+	if (kernel->entry >= LAYOUT_4G)
+		return boot_error(kernel->image, err, EINVAL,
+				  "has its entry at 0x%" PRIx64
+				  " of physical memory, above 4 GiB, where no "
+				  "boot protocol reaches; link it lower",
+				  kernel->entry);
+	return 0;
 }
 
 static int kernel_choose_bzimage(struct kernel *kernel, enum arch_entry entry,

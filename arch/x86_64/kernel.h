@@ -15,12 +15,12 @@
 #include "vmm/base/image.h"
 
 enum kernel_protocol {
-	KERNEL_LINUX64,	   /* ELF64 vmlinux, Linux 64-bit boot protocol */
-	KERNEL_LINUX32,	   /* ELF32 vmlinux, Linux 32-bit boot protocol */
-	KERNEL_BZIMAGE64,  /* bzImage through its own 64-bit entry */
-	KERNEL_BZIMAGE32,  /* bzImage through its own 32-bit entry */
-	KERNEL_PVH,	   /* ELF with XEN_ELFNOTE_PHYS32_ENTRY */
-	KERNEL_MULTIBOOT,  /* Multiboot 1, ELF or flat */
+	KERNEL_LINUX64,	  /* ELF64 vmlinux, Linux 64-bit boot protocol */
+	KERNEL_LINUX32,	  /* ELF32 vmlinux, Linux 32-bit boot protocol */
+	KERNEL_BZIMAGE64, /* bzImage through its own 64-bit entry */
+	KERNEL_BZIMAGE32, /* bzImage through its own 32-bit entry */
+	KERNEL_PVH,	  /* ELF with XEN_ELFNOTE_PHYS32_ENTRY */
+	KERNEL_MULTIBOOT, /* Multiboot 1, ELF or flat */
 	KERNEL_PROTOCOLS,
 };
 

@@ -12,16 +12,17 @@
  * Low RAM. Boot data stays below the 640 KiB line: Linux and PVH want it in
  * e820 RAM, Multiboot wants it anywhere.
  */
-#define LAYOUT_GDT	    UINT64_C(0x500)
-#define LAYOUT_PAGE_TABLES  UINT64_C(0x1000)  /* PML4, PDPT, 4 PDs: 6 pages */
-#define LAYOUT_ZERO_PAGE    UINT64_C(0x7000)  /* struct boot_params, 4 KiB */
-#define LAYOUT_BOOT_INFO    UINT64_C(0x8000)  /* hvm_start_info or multiboot
-						 info with tables, 16 KiB */
-#define LAYOUT_CMDLINE	    UINT64_C(0x20000) /* 64 KiB */
-#define LAYOUT_CMDLINE_SIZE UINT64_C(0x10000)
-#define LAYOUT_BOOT_STACK   UINT64_C(0x80000) /* grows down */
-#define LAYOUT_EBDA	    UINT64_C(0x9fc00) /* end of conventional RAM */
-#define LAYOUT_VGA_HOLE	    UINT64_C(0xa0000)
+#define LAYOUT_GDT	   UINT64_C(0x500)
+#define LAYOUT_PAGE_TABLES UINT64_C(0x1000) /* PML4, PDPT, 4 PDs: 6 pages */
+#define LAYOUT_ZERO_PAGE   UINT64_C(0x7000) /* struct boot_params, 4 KiB */
+/* hvm_start_info, or the Multiboot information, with their tables */
+#define LAYOUT_BOOT_INFO      UINT64_C(0x8000)
+#define LAYOUT_BOOT_INFO_SIZE UINT64_C(0x4000)
+#define LAYOUT_CMDLINE	      UINT64_C(0x20000) /* 64 KiB */
+#define LAYOUT_CMDLINE_SIZE   UINT64_C(0x10000)
+#define LAYOUT_BOOT_STACK     UINT64_C(0x80000) /* grows down */
+#define LAYOUT_EBDA	      UINT64_C(0x9fc00) /* end of conventional RAM */
+#define LAYOUT_VGA_HOLE	      UINT64_C(0xa0000)
 /* RSDP first, 16-byte aligned, where a guest scans for it; tables behind. */
 #define LAYOUT_ACPI	 UINT64_C(0xe0000)
 #define LAYOUT_ACPI_SIZE UINT64_C(0x20000)

@@ -97,7 +97,7 @@ static_assert(offsetof(struct multiboot_info, mmap_length) == 44, "");
 static_assert(offsetof(struct multiboot_info, boot_loader_name) == 64, "");
 static_assert(sizeof(struct multiboot_mod) == 16, "module");
 static_assert(sizeof(struct multiboot_mmap) == 24, "mmap entry");
-static_assert(sizeof(struct multiboot_data) <= 0x4000, "LAYOUT_BOOT_INFO");
+static_assert(sizeof(struct multiboot_data) <= LAYOUT_BOOT_INFO_SIZE, "");
 
 #define MULTIBOOT_ADDR(member) \
 	((uint32_t)(LAYOUT_BOOT_INFO + offsetof(struct multiboot_data, member)))

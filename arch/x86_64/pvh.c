@@ -58,7 +58,7 @@ static_assert(offsetof(struct pvh_start_info, rsdp_paddr) == 32, "");
 static_assert(offsetof(struct pvh_start_info, memmap_entries) == 48, "");
 static_assert(sizeof(struct pvh_module) == 32, "hvm_modlist_entry");
 static_assert(sizeof(struct pvh_memmap) == 24, "hvm_memmap_table_entry");
-static_assert(sizeof(struct pvh_info) <= 0x4000, "LAYOUT_BOOT_INFO");
+static_assert(sizeof(struct pvh_info) <= LAYOUT_BOOT_INFO_SIZE, "");
 
 #define PVH_ADDR(member) (LAYOUT_BOOT_INFO + offsetof(struct pvh_info, member))
 

@@ -15,8 +15,8 @@
 struct rtc;
 
 /*
- * free, reset, save and restore of a struct rtc. reset is a change of the
- * battery: the time is the host's again.
+ * free, reset, save and restore of a struct rtc. reset leaves time and memory
+ * as the guest has set them, which a battery keeps.
  */
 extern const struct device_ops rtc_device_ops;
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* KVM lists 40 to 150; those added below are 156. */
+/* KVM lists 40 to 150; those added below are 157. */
 #define VCPU_MSRS_LISTED_MAX 512
 #define VCPU_MSRS_MORE_MAX   256
 #define VCPU_MSRS_MAX	     (VCPU_MSRS_LISTED_MAX + VCPU_MSRS_MORE_MAX)
@@ -31,10 +31,13 @@
  * which KVM has eight variable ones (SDM volume 3A, "Memory Type Range
  * Registers"), and the machine check banks, of which a vCPU of KVM has 32
  * unless it is told otherwise (volume 3B, "Error-Reporting Register Banks").
+ * IA32_DEBUGCTL, which can turn single steps into steps by branches, is
+ * listed by newer KVMs alone.
  */
 static const struct vcpu_msr_range {
 	uint32_t first, count;
 } vcpu_more_msrs[] = {
+	{0x1d9, 1},   /* IA32_DEBUGCTL */
 	{0x200, 16},  /* IA32_MTRR_PHYSBASE0 to IA32_MTRR_PHYSMASK7 */
 	{0x250, 1},   /* IA32_MTRR_FIX64K_00000 */
 	{0x258, 2},   /* IA32_MTRR_FIX16K_80000, _A0000 */

@@ -38,15 +38,15 @@ struct whole {
 
 static struct error err;
 
-static void whole_init(struct whole *w, enum arch_profile profile,
-		       unsigned int cpus)
+static void whole_init_with(struct whole *w, enum arch_profile profile,
+			    unsigned int cpus, const char *cmdline)
 {
 	struct arch_config config = {
 		.memory = MEMORY,
 		.cpus = cpus,
 		.profile = profile,
 		.kernel = &w->image,
-		.cmdline = "quiet",
+		.cmdline = cmdline,
 		.console_on_serial = true,
 	};
 	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
@@ -71,6 +71,12 @@ static void whole_init(struct whole *w, enum arch_profile profile,
 		ck_assert_msg(!arch_vcpu_init(w->arch, i, w->vcpu_fds[i], &err),
 			      "%s", err.text);
 	}
+}
+
+static void whole_init(struct whole *w, enum arch_profile profile,
+		       unsigned int cpus)
+{
+	whole_init_with(w, profile, cpus, "quiet");
 }
 
 static void whole_fini(struct whole *w)
@@ -189,17 +195,29 @@ START_TEST(arch_boot_again_is_as_the_first_time)
 }
 END_TEST
 
-START_TEST(arch_boot_console_is_put_in_front)
+static const struct {
+	const char *given, *handed;
+} cmdlines[] = {
+	{"", "console=ttyS0"},
+	{"quiet", "console=ttyS0 quiet"},
+	{"console=tty0", "console=tty0"},
+	{"quiet console=tty0", "quiet console=tty0"},
+	{"quiet\tconsole=tty0", "quiet\tconsole=tty0"},
+	{"netconsole=@/,@1/", "console=ttyS0 netconsole=@/,@1/"},
+	{"netconsole=@/,@1/ console=tty0", "netconsole=@/,@1/ console=tty0"},
+};
+
+START_TEST(arch_boot_console_is_put_in_front_where_none_is_given)
 {
 	struct whole w;
-	char cmdline[32];
+	char cmdline[64];
 
-	whole_init(&w, ARCH_PROFILE_LEAN, 1);
+	whole_init_with(&w, ARCH_PROFILE_LEAN, 1, cmdlines[_i].given);
 	whole_boot(&w);
 	ck_assert_int_eq(
 		guest_mem_read(w.mem, LAYOUT_CMDLINE, cmdline, sizeof(cmdline)),
 		0);
-	ck_assert_str_eq(cmdline, "console=ttyS0 quiet");
+	ck_assert_str_eq(cmdline, cmdlines[_i].handed);
 	whole_fini(&w);
 }
 END_TEST
@@ -256,6 +274,23 @@ START_TEST(arch_restore_without_a_device_names_it)
 }
 END_TEST
 
+START_TEST(arch_save_failing_device_is_named)
+{
+	json_t *state = NULL;
+	struct whole w;
+
+	whole_init(&w, ARCH_PROFILE_LEAN, 1);
+	whole_boot(&w);
+	/* What KVM answers from now on is EBADF. */
+	close(w.kvm.vm_fd);
+	w.kvm.vm_fd = -1;
+	ck_assert_int_eq(arch_save(w.arch, &state, &err), -EBADF);
+	ck_assert_ptr_null(state);
+	ck_assert_msg(strstr(err.text, "irqchip: Bad file"), "%s", err.text);
+	whole_fini(&w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("arch");
@@ -268,10 +303,13 @@ int main(void)
 	tcase_add_loop_test(tcase, arch_restore_into_a_fresh_one_saves_the_same,
 			    0, 2);
 	tcase_add_loop_test(tcase, arch_boot_again_is_as_the_first_time, 0, 2);
-	tcase_add_test(tcase, arch_boot_console_is_put_in_front);
+	tcase_add_loop_test(
+		tcase, arch_boot_console_is_put_in_front_where_none_is_given, 0,
+		sizeof(cmdlines) / sizeof(cmdlines[0]));
 	tcase_add_loop_test(tcase, arch_restore_wrong_state_is_refused_by_name,
 			    0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tcase, arch_restore_without_a_device_names_it);
+	tcase_add_test(tcase, arch_save_failing_device_is_named);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -192,6 +192,7 @@ START_TEST(elf_read_notes_finds_linux_and_pvh)
 {
 	const uint32_t entry32 = 0x1234567;
 	const uint64_t entry64 = 0x7654321;
+	const uint64_t high = UINT64_C(0x1234567800000000);
 	struct elf_notes notes;
 	struct blob b = {0};
 	size_t n = 0;
@@ -209,6 +210,11 @@ START_TEST(elf_read_notes_finds_linux_and_pvh)
 	read_notes(&b, 0, n, &notes);
 	ck_assert(notes.has_linux && notes.has_pvh);
 	ck_assert_uint_eq(notes.pvh_entry, entry64);
+	/* Nothing of a longer one shows behind a shorter one. */
+	n += blob_note(&b, n, "Xen", 18, &high, 8);
+	n += blob_note(&b, n, "Xen", 18, &entry32, 4);
+	read_notes(&b, 0, n, &notes);
+	ck_assert_uint_eq(notes.pvh_entry, entry32);
 	blob_free(&b);
 }
 END_TEST

@@ -138,6 +138,35 @@ START_TEST(kernel_probe_virtual_entry_is_translated)
 }
 END_TEST
 
+/* 32-bit code cannot be there, and 64-bit code finds 4 GiB mapped. */
+START_TEST(kernel_probe_entry_above_4g_is_refused)
+{
+	const uint64_t high = UINT64_C(0x100000000);
+	const uint64_t pvh = high + 0x100;
+	const struct blob_segment s[] = {
+		{PT_LOAD, 0x1000, 0, high, 0x1000, 0x1000},
+		{PT_NOTE, 0x800, 0, 0, 0x18, 0},
+	};
+	struct test_machine m;
+	struct blob b = {0};
+
+	blob_elf(&b, true, EM_X86_64, high, s, 2);
+	if (_i == ARCH_ENTRY_PVH)
+		blob_note(&b, 0x800, "Xen", 18, &pvh, 8);
+	blob_fill(&b, 0x1000, 0x1000);
+	blob_put32(&b, 0x1000, 0x1badb002);
+	blob_put32(&b, 0x1004, 0);
+	blob_put32(&b, 0x1008, -0x1badb002u);
+	test_machine_init(&m, LAYOUT_LOW_RAM_MAX + 0x100000);
+	ck_assert_int_eq(
+		test_machine_boot(&m, &b, (enum arch_entry)_i, NULL, ""),
+		-EINVAL);
+	ck_assert_msg(strstr(m.err.text, "above 4 GiB"), "%s", m.err.text);
+	blob_free(&b);
+	test_machine_fini(&m);
+}
+END_TEST
+
 static const struct {
 	size_t offset;
 	const char *bytes;
@@ -479,6 +508,10 @@ static TCase *make_probe_tests(void)
 	tcase_add_loop_test(tc, kernel_probe_elf_chooses_by_its_traits, 0,
 			    sizeof(choices) / sizeof(*choices));
 	tcase_add_test(tc, kernel_probe_virtual_entry_is_translated);
+	tcase_add_loop_test(tc, kernel_probe_entry_above_4g_is_refused,
+			    ARCH_ENTRY_PVH, ARCH_ENTRY_MULTIBOOT + 1);
+	tcase_add_loop_test(tc, kernel_probe_entry_above_4g_is_refused,
+			    ARCH_ENTRY_AUTO, ARCH_ENTRY_AUTO + 1);
 	tcase_add_loop_test(tc, kernel_probe_stranger_is_named, 0,
 			    sizeof(strangers) / sizeof(*strangers));
 	tcase_add_test(tc, kernel_probe_user_program_is_refused);

@@ -12,6 +12,7 @@
 #define ENTRIES_MAX 1024
 
 #define IA32_MTRRCAP	       0xfe /* can only be read */
+#define IA32_DEBUGCTL	       0x1d9
 #define IA32_MTRR_FIX64K_00000 0x250
 #define IA32_LSTAR	       0xc0000082
 #define IA32_KERNEL_GS_BASE    0xc0000102
@@ -118,6 +119,7 @@ START_TEST(msrs_of_vcpu_are_there_once_and_can_all_be_read)
 			ck_assert_uint_ne(msrs.indices[i], msrs.indices[j]);
 	}
 	ck_assert(vcpu_msrs_has(&msrs, IA32_LSTAR));
+	ck_assert(vcpu_msrs_has(&msrs, IA32_DEBUGCTL));
 	ck_assert(vcpu_msrs_has(&msrs, IA32_MTRR_FIX64K_00000));
 	ck_assert(!vcpu_msrs_has(&msrs, NO_MSR));
 	ck_assert_uint_le(msrs.count, ENTRIES_MAX);

@@ -39,6 +39,10 @@
 #define SVR_ON	   0x100
 #define LVTT_MODE  0x40000
 
+/* SDM volume 3A, "Interrupt Command Register": delivery modes */
+#define LAPIC_INIT    0x500
+#define LAPIC_STARTUP 0x600
+
 /* SDM volume 1, 10.5.1 and 13.4: offsets in the XSAVE area */
 #define XSAVE_FCW	0
 #define XSAVE_XMM9	304
@@ -435,6 +439,44 @@ START_TEST(write_for_reset_makes_first_runnable_and_others_wait)
 }
 END_TEST
 
+/* An interrupt message of another delivery mode than fixed. */
+static void send_ipi(const struct machine *m, unsigned int cpu, uint32_t mode)
+{
+	struct kvm_msi msi = {
+		.address_lo = 0xfee00000 | cpu << 12,
+		.data = mode,
+	};
+
+	ck_assert_int_gt(ioctl(m->vm.vm_fd, KVM_SIGNAL_MSI, &msi), 0);
+}
+
+/* The machine was stopped before the vCPU came to see either. */
+START_TEST(write_for_reset_drops_init_and_sipi_on_their_way)
+{
+	struct vcpu_state *power_on;
+	struct kvm_mp_state now;
+	struct machine m;
+	struct error err;
+	int fd;
+
+	machine_init(&m);
+	fd = m.vm.vcpu_fds[1];
+	ck_assert_int_eq(vcpu_state_new(&power_on, m.shape), 0);
+	ck_assert_int_eq(vcpu_state_read(power_on, fd, &err), 0);
+	/* KVM finds the local APIC of a new vCPU once it has been written. */
+	ck_assert_int_eq(vcpu_state_write(power_on, fd, VCPU_STATE_RESET, &err),
+			 0);
+	send_ipi(&m, 1, LAPIC_INIT);
+	send_ipi(&m, 1, LAPIC_STARTUP | 0x9a);
+	ck_assert_int_eq(vcpu_state_write(power_on, fd, VCPU_STATE_RESET, &err),
+			 0);
+	ck_assert_int_eq(ioctl(fd, KVM_GET_MP_STATE, &now), 0);
+	ck_assert_uint_eq(now.mp_state, KVM_MP_STATE_UNINITIALIZED);
+	vcpu_state_free(power_on);
+	machine_fini(&m);
+}
+END_TEST
+
 START_TEST(write_for_reset_leaves_tsc_alone)
 {
 	static const uint64_t then = UINT64_C(1) << 50;
@@ -680,6 +722,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_loop_test(
 		tcase, write_for_reset_makes_first_runnable_and_others_wait, 0,
 		2);
+	tcase_add_test(tcase, write_for_reset_drops_init_and_sipi_on_their_way);
 	tcase_add_test(tcase, load_with_any_member_missing_names_it);
 	tcase_add_test(tcase, load_with_any_member_of_wrong_type_names_it);
 	tcase_add_loop_test(tcase, load_with_bad_value_names_member, 0,
