@@ -190,7 +190,7 @@ static unsigned int arch_memmap(const struct arch *arch,
 	const struct memmap_entry all[ARCH_MEMMAP_MAX] = {
 		{0, LAYOUT_EBDA, MEMMAP_RAM},
 		{LAYOUT_EBDA, LAYOUT_VGA_HOLE - LAYOUT_EBDA, MEMMAP_RESERVED},
-		{LAYOUT_ACPI, LAYOUT_ACPI_SIZE, MEMMAP_RESERVED},
+		{LAYOUT_ACPI, LAYOUT_HIGH_RAM - LAYOUT_ACPI, MEMMAP_RESERVED},
 		{LAYOUT_HIGH_RAM, arch_low_ram(arch) - LAYOUT_HIGH_RAM,
 		 MEMMAP_RAM},
 		{LAYOUT_ECAM, LAYOUT_ECAM_SIZE, MEMMAP_RESERVED},
@@ -364,6 +364,30 @@ static int arch_build_tables(struct arch *arch, uint64_t *rsdp,
 	return x86_acpi_build(arch->mem, &config, rsdp, err);
 }
 
+/*
+ * There is no BIOS, but jumping to its reset vector is how Linux reboots a
+ * hardware-reduced machine without EFI (arch/x86/kernel/reboot.c, BOOT_EFI,
+ * then BOOT_BIOS).
+ */
+static int arch_write_reset_vector(struct arch *arch, struct error *err)
+{
+	/* mov $6, %al; mov $PORT_RESET, %dx; out %al, %dx; 1: hlt; jmp 1b */
+	static const uint8_t code[] = {0xb0,
+				       PCI_BUS_RESET_CONTROL_VALUE,
+				       0xba,
+				       PORT_RESET & 0xff,
+				       PORT_RESET >> 8,
+				       0xee,
+				       0xf4,
+				       0xeb,
+				       0xfd};
+
+	if (guest_mem_write(arch->mem, LAYOUT_RESET_VECTOR, code, sizeof(code)))
+		return error_set(err, EFAULT,
+				 "--memory: no RAM at the reset vector");
+	return 0;
+}
+
 int arch_boot(struct arch *arch, struct error *err)
 {
 	struct memmap_entry map[ARCH_MEMMAP_MAX];
@@ -377,6 +401,8 @@ int arch_boot(struct arch *arch, struct error *err)
 	arch->booted = true;
 	if (!rc)
 		rc = arch_build_tables(arch, &rsdp, err);
+	if (!rc)
+		rc = arch_write_reset_vector(arch, err);
 	if (!rc)
 		rc = kernel_load(arch->kernel, arch->mem, map, count, rsdp,
 				 &entry, err);

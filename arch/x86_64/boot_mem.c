@@ -37,7 +37,7 @@ static const struct {
 	 "the boot stack"},
 	{LAYOUT_EBDA, LAYOUT_VGA_HOLE, "the EBDA"},
 	{LAYOUT_VGA_HOLE, LAYOUT_ACPI, "the VGA hole"},
-	{LAYOUT_ACPI, LAYOUT_ACPI + LAYOUT_ACPI_SIZE, "the ACPI tables"},
+	{LAYOUT_ACPI, LAYOUT_HIGH_RAM, "the ACPI tables"},
 };
 
 int boot_error(const struct image *image, struct error *err, int errnum,

@@ -25,8 +25,10 @@
 #define LAYOUT_VGA_HOLE	      UINT64_C(0xa0000)
 /* RSDP first, 16-byte aligned, where a guest scans for it; tables behind. */
 #define LAYOUT_ACPI	 UINT64_C(0xe0000)
-#define LAYOUT_ACPI_SIZE UINT64_C(0x20000)
-#define LAYOUT_HIGH_RAM	 UINT64_C(0x100000)
+#define LAYOUT_ACPI_SIZE UINT64_C(0x1fff0)
+/* F000:FFF0, where a guest that wants a reset jumps to the BIOS. */
+#define LAYOUT_RESET_VECTOR UINT64_C(0xffff0)
+#define LAYOUT_HIGH_RAM	    UINT64_C(0x100000)
 
 /* The hole below 4 GiB. */
 #define LAYOUT_LOW_RAM_MAX   UINT64_C(0xc0000000)
