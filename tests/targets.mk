@@ -4,6 +4,7 @@
 
 include tests/guest/guest.mk
 include tests/bench/bench.mk
+include tests/fuzz/fuzz.mk
 
 # As many jobs as there are CPUs, unless the user said how many.
 submake = $(MAKE) --no-print-directory \
@@ -23,7 +24,7 @@ check: ## build and run all tests
 
 .PHONY: check-fast
 check-fast: ## unit tests and freestanding guests, under a minute
-	@tests/setup/deps.sh build check
+	@tests/setup/deps.sh build guest check
 	@$(submake) check-build
 	@$(check_env) tests/check.sh layers unit guest
 
@@ -33,7 +34,7 @@ check-build: $B/bantam $B/tests/rig/kvm_probe $(unit_bins) $(guests)
 .PHONY: lint
 lint: ## layout, static analysis, scripts, manual pages
 	@tests/setup/deps.sh build check lint
-	@CPPFLAGS='$(all_cppflags)' tests/lint/run.sh
+	@CPPFLAGS="$(subst ",\",$(all_cppflags))" tests/lint/run.sh
 
 $B/tests/rig/kvm_probe: $B/tests/rig/kvm_probe.o
 	$(call say,LINK,$@)

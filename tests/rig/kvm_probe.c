@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,29 +55,27 @@ enum probe_map {
 #define GATE_PRESENT 0x8e00		   /* 64-bit interrupt gate, DPL 0 */
 
 /*
- * The guest. Its handler for int3 returns at once. popcnt stands for the
- * instructions that compilers and the kernel's alternatives produce.
+ * The guest. popcnt stands for the instructions that compilers and the kernel's
+ * alternatives produce.
  */
-extern const uint8_t probe_guest[];
-extern const uint8_t probe_guest_int3[];
-extern const uint8_t probe_guest_popcnt[];
-extern const uint8_t probe_guest_done[];
-extern const uint8_t probe_guest_handler[];
-extern const uint8_t probe_guest_end[];
+enum probe_offset {
+	PROBE_INT3 = 0,
+	PROBE_POPCNT = 1,
+	PROBE_DONE = 5,
+	PROBE_HANDLER = 8, /* of int3 */
+};
 
-__asm__(".pushsection .rodata\n"
-	"probe_guest:\n"
-	"probe_guest_int3:\n"
-	"	int3\n"
-	"probe_guest_popcnt:\n"
-	"	popcnt %eax, %ecx\n"
-	"probe_guest_done:\n"
-	"	out %al, $0xf4\n"
-	"	hlt\n"
-	"probe_guest_handler:\n"
-	"	iretq\n"
-	"probe_guest_end:\n"
-	".popsection\n");
+static const uint8_t probe_guest[] = {
+	/* int3 */
+	0xcc,
+	/* popcnt %eax, %ecx */
+	0xf3, 0x0f, 0xb8, 0xc8,
+	/* out %al, $PROBE_PORT */
+	0xe6, PROBE_PORT,
+	/* hlt */
+	0xf4,
+	/* iretq */
+	0x48, 0xcf};
 
 struct probe {
 	int kvm;
@@ -93,21 +92,18 @@ static void probe_write64(struct probe *probe, uint32_t address, uint64_t value)
 
 static void probe_load(struct probe *probe)
 {
-	uint64_t handler =
-		PROBE_CODE + (uint64_t)(probe_guest_handler - probe_guest);
-
-	memcpy(probe->ram + PROBE_CODE, probe_guest,
-	       (size_t)(probe_guest_end - probe_guest));
+	memcpy(probe->ram + PROBE_CODE, probe_guest, sizeof(probe_guest));
 	probe_write64(probe, PROBE_PML4, PROBE_PDPT | PTE_P | PTE_RW);
 	probe_write64(probe, PROBE_PDPT, PROBE_PD | PTE_P | PTE_RW);
 	probe_write64(probe, PROBE_PD, PTE_P | PTE_RW | PTE_PS);
 	probe_write64(probe, PROBE_GDT + PROBE_CS, SEG_CODE64);
 	/* Offset bits 15:0, selector, type; the offset's other bits are 0. */
 	probe_write64(probe, PROBE_IDT + 16 * VECTOR_BP,
-		      handler | PROBE_CS << 16 | (uint64_t)GATE_PRESENT << 32);
+		      (PROBE_CODE + PROBE_HANDLER) | PROBE_CS << 16 |
+			      (uint64_t)GATE_PRESENT << 32);
 }
 
-static int probe_set_registers(struct probe *probe)
+static bool probe_set_registers(struct probe *probe)
 {
 	struct kvm_regs regs = {
 		.rip = PROBE_CODE,
@@ -127,7 +123,7 @@ static int probe_set_registers(struct probe *probe)
 	struct kvm_sregs sregs;
 
 	if (ioctl(probe->vcpu, KVM_GET_SREGS, &sregs) < 0)
-		return -errno;
+		return false;
 	data.selector = 0; /* which iretq takes for SS in long mode */
 	data.type = 0x3;
 	data.l = 0;
@@ -143,11 +139,11 @@ static int probe_set_registers(struct probe *probe)
 	sregs.efer = EFER_LME | EFER_LMA;
 	if (ioctl(probe->vcpu, KVM_SET_SREGS, &sregs) < 0 ||
 	    ioctl(probe->vcpu, KVM_SET_REGS, &regs) < 0)
-		return -errno;
-	return 0;
+		return false;
+	return true;
 }
 
-static int probe_create_vcpu(struct probe *probe)
+static bool probe_create_vcpu(struct probe *probe)
 {
 	struct kvm_userspace_memory_region region = {
 		.memory_size = PROBE_SIZE,
@@ -157,36 +153,34 @@ static int probe_create_vcpu(struct probe *probe)
 	void *run;
 
 	if (ioctl(probe->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-		return -errno;
+		return false;
 	probe->vcpu = ioctl(probe->vm, KVM_CREATE_VCPU, 0);
 	size = ioctl(probe->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	if (probe->vcpu < 0 || size < 0)
-		return -errno;
+		return false;
 	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		   probe->vcpu, 0);
 	if (run == MAP_FAILED)
-		return -errno;
+		return false;
 	probe->run = run;
-	return 0;
+	return true;
 }
 
 /* The process ends soon, and what is opened here with it. */
-static int probe_create(struct probe *probe)
+static bool probe_create(struct probe *probe)
 {
 	void *ram;
-	int ret;
 
 	probe->vm = ioctl(probe->kvm, KVM_CREATE_VM, 0);
 	if (probe->vm < 0)
-		return -errno;
+		return false;
 	ram = mmap(NULL, PROBE_SIZE, PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (ram == MAP_FAILED)
-		return -errno;
+		return false;
 	probe->ram = ram;
 	probe_load(probe);
-	ret = probe_create_vcpu(probe);
-	return ret < 0 ? ret : probe_set_registers(probe);
+	return probe_create_vcpu(probe) && probe_set_registers(probe);
 }
 
 /* The instruction that the guest stands at, by name. */
@@ -198,9 +192,9 @@ static const char *probe_instruction(struct probe *probe)
 	if (ioctl(probe->vcpu, KVM_GET_REGS, &regs) < 0)
 		return "an instruction of it";
 	offset = regs.rip - PROBE_CODE;
-	if (offset < (uint64_t)(probe_guest_popcnt - probe_guest))
+	if (offset < PROBE_POPCNT)
 		return "int3";
-	if (offset < (uint64_t)(probe_guest_done - probe_guest))
+	if (offset < PROBE_DONE)
 		return "popcnt";
 	return "an instruction of it";
 }
@@ -237,7 +231,6 @@ static int probe_judge(struct probe *probe)
 int main(void)
 {
 	struct probe probe = {.kvm = -1, .vm = -1, .vcpu = -1};
-	int ret;
 
 	/* A guest that never comes back ends by SIGALRM. */
 	alarm(PROBE_TIME_LIMIT);
@@ -246,9 +239,8 @@ int main(void)
 		printf("/dev/kvm cannot be opened: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
-	ret = probe_create(&probe);
-	if (ret < 0) {
-		printf("KVM makes no virtual machine: %s\n", strerror(-ret));
+	if (!probe_create(&probe)) {
+		printf("KVM makes no virtual machine: %s\n", strerror(errno));
 		return EXIT_FAILURE;
 	}
 	return probe_judge(&probe);

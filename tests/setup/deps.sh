@@ -30,6 +30,8 @@ packages() {
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	zstd	test payloads
 		check	bzip2	test payloads
+		fuzz	clang	the fuzzers' compiler
+		fuzz	libclang-rt-14-dev|libclang-rt-dev	libFuzzer
 		lint	clang-format	layout of the source
 		lint	clang-tidy	static analysis
 		lint	cppcheck	static analysis
@@ -68,13 +70,13 @@ deps_fail() {
 }
 
 if [[ $# -eq 0 ]]; then
-	echo "usage: deps.sh GROUP... (build, guest, rig, check, lint)" >&2
+	echo "usage: deps.sh GROUP... (build, guest, rig, check, fuzz, lint)" >&2
 	exit 2
 fi
 for wanted in "$@"; do
 	if ! packages | grep -q "^$wanted	"; then
 		echo "deps: no group '$wanted', there are: build," \
-			"guest, rig, check, lint" >&2
+			"guest, rig, check, fuzz, lint" >&2
 		exit 2
 	fi
 done
