@@ -127,6 +127,7 @@ $(guest_dir)/payload.gzip32: $(guest_dir)/boot_linux32.elf
 	$(Q)$(guest_pack_gzip) < $< > $@
 
 $(guest_dir)/payload.own64 $(guest_dir)/payload.own32: tests/guest/guest.mk
+	$(Q)mkdir -p $(@D)
 	$(Q)echo 'a format that nobody has heard of' > $@
 
 # Decompression bombs: one that says what a kernel would, one that boasts.
