@@ -28,8 +28,8 @@ VERSION := 0.1
 # --- What is compiled ------------------------------------------------------
 
 dirs := vmm/base vmm arch/$(ARCH) pci acpi
-srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs))))
-objs := $(srcs:%.c=$B/%.o)
+srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs)) $(addsuffix /*.S,$(dirs))))
+objs := $(patsubst %,$B/%.o,$(basename $(srcs)))
 main_obj := $B/vmm/main.o
 lib := $B/libbantam.a
 
@@ -38,7 +38,8 @@ unit_bins := $(unit_srcs:tests/unit/%.c=$B/tests/unit/%)
 unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
 	tests/unit/$(ARCH)/support/*.c))
 
-libs := jansson liblz4 libzstd liblzma zlib
+# libcrypto is loaded when it is wanted, see vmm/digest.h.
+libs := jansson liblz4 libzstd liblzma zlib $(if $(STATIC),libcrypto)
 LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 -pthread
 
 warnings := -Wall -Wextra -Wformat=2 -Wshadow -Wundef -Wvla -Wcast-qual \
@@ -49,7 +50,8 @@ harden := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
 CFLAGS ?= -O2 -g
 all_cflags = -std=gnu11 $(warnings) $(harden) $(CFLAGS) -pthread \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' $(CPPFLAGS)
+all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' \
+	$(if $(STATIC),-DBANTAM_STATIC) $(CPPFLAGS)
 all_ldflags = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now,--as-needed \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
@@ -60,9 +62,23 @@ all: $B/bantam ## build the program, build/ARCH/bantam (the default)
 
 -include tests/targets.mk
 
+share = $(DESTDIR)$(PREFIX)/share
+
 .PHONY: install
 install: $B/bantam ## install under DESTDIR and PREFIX
 	install -D -m 0755 $B/bantam $(DESTDIR)$(PREFIX)/bin/bantam
+	install -D -m 0644 docs/man/bantam.1 $(share)/man/man1/bantam.1
+	install -D -m 0644 completions/bantam.bash \
+		$(share)/bash-completion/completions/bantam
+	install -D -m 0644 completions/_bantam \
+		$(share)/zsh/site-functions/_bantam
+	install -D -m 0644 completions/bantam.fish \
+		$(share)/fish/vendor_completions.d/bantam.fish
+
+.PHONY: man
+man: $B/bantam ## write docs/man/bantam.1 from its frame and the options
+	docs/man/page.sh $B/bantam >$B/bantam.1
+	mv $B/bantam.1 docs/man/bantam.1
 
 .PHONY: clean
 clean: ## remove build/ (keep cache/, the downloads)
@@ -87,6 +103,11 @@ $(lib): $(filter-out $(main_obj),$(objs))
 
 $B/%.o: %.c $B/flags
 	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
+
+$B/%.o: %.S $B/flags
+	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
 

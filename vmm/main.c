@@ -3,22 +3,95 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
+#include "vmm/client.h"
+#include "vmm/completion.h"
+#include "vmm/config.h"
+#include "vmm/doctor.h"
 #include "vmm/machine.h"
+#include "vmm/manual.h"
 #include "vmm/options.h"
 #include "vmm/outcome.h"
+#include "vmm/verb.h"
 
-struct verb {
-	const char *name;
-	const char *usage;
-	const char *help;
-	int (*run)(int argc, char **argv); /* the exit status */
+static int main_run(int argc, char **argv);
+static int main_help(int argc, char **argv);
+
+static const char *const main_json[] = {"--json", NULL};
+
+static const struct verb main_verbs[] = {
+	{
+		.name = "run",
+		.usage = "[options] [KERNEL]",
+		.help = "boot a guest; the console is this terminal",
+		.options = true,
+		.run = main_run,
+	},
+	{
+		.name = "ctl",
+		.usage = "[--json] NAME|SOCKET METHOD [[KEY=]VALUE...]",
+		.help = "ask a running machine for something, and print what "
+			"it answers",
+		.flags = main_json,
+		.takes = VERB_METHOD,
+		.run = client_ctl,
+	},
+	{
+		.name = "ps",
+		.usage = "[--json]",
+		.help = "list the named machines that run",
+		.flags = main_json,
+		.run = client_ps,
+	},
+	{
+		.name = "wait",
+		.usage = "[--json] NAME",
+		.help = "wait for a machine's end, and end with its exit "
+			"status",
+		.flags = main_json,
+		.takes = VERB_MACHINE,
+		.run = client_wait,
+	},
+	{
+		.name = "console",
+		.usage = "[--json] NAME",
+		.help = "a machine's serial port on this terminal; Ctrl-A d "
+			"leaves it",
+		.flags = main_json,
+		.takes = VERB_MACHINE,
+		.run = client_console,
+	},
+	{
+		.name = "stop",
+		.usage = "[--json] NAME",
+		.help = "press a machine's power button, and wait until it has "
+			"ended",
+		.flags = main_json,
+		.takes = VERB_MACHINE,
+		.run = client_stop,
+	},
+	{
+		.name = "doctor",
+		.usage = "[--json]",
+		.help = "what this host's KVM can do, and what to mend; "
+			"status 0 if Linux can run here",
+		.flags = main_json,
+		.run = doctor_run,
+	},
+	{
+		.name = "help",
+		.usage = "[VERB]",
+		.help = "this list, or what a verb takes",
+		.takes = VERB_VERB,
+		.run = main_help,
+	},
+	{.name = NULL},
 };
 
 static int main_fail(const struct error *err)
@@ -27,81 +100,20 @@ static int main_fail(const struct error *err)
 	return OUTCOME_EXIT_ERROR;
 }
 
-/* Say on stderr what a script reads from the status. */
-static void main_report(const struct options *options,
-			const struct outcome *outcome)
+/* What was printed has to arrive, or the status says so. */
+static int main_flush(void)
 {
-	switch (outcome->kind) {
-	case OUTCOME_PANIC:
-		log_warn("guest panic");
-		break;
-	case OUTCOME_TIMEOUT:
-		log_warn("the guest had not ended after --timeout %g s",
-			 (double)options->timeout / 1e9);
-		break;
-	case OUTCOME_NO_REBOOT:
-		log_warn("the guest reset, and --no-reboot was given");
-		break;
-	case OUTCOME_ERROR:
-	case OUTCOME_CRASH:
-	case OUTCOME_GUEST_STATUS:
-	case OUTCOME_POWEROFF:
-	case OUTCOME_STOPPED:
-	case OUTCOME_NONE:
-	case OUTCOME_KINDS:
-		log_info("%s", outcome_name(outcome->kind));
-		break;
-	}
-}
-
-static int main_run(int argc, char **argv)
-{
-	struct outcome outcome = {.kind = OUTCOME_NONE};
-	struct error err = {.text = ""};
-	struct options options;
-	int status, rc;
-
-	rc = options_parse(&options, argc, argv, &err);
-	if (!rc) {
-		log_set_level((enum log_level)options.log);
-		rc = machine_run(&options, &outcome, &err);
-	}
-	if (rc) {
-		status = main_fail(&err);
-	} else {
-		main_report(&options, &outcome);
-		status = outcome_status(&outcome);
-	}
-	options_fini(&options);
-	return status;
-}
-
-/* The exit status of what only printed to stdout. */
-static int main_printed(void)
-{
-	if (!fflush(stdout) && !ferror(stdout))
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
-	log_error("standard output: cannot write there: %s", strerror(errno));
+	log_error("standard output: %s", strerror(errno));
 	return OUTCOME_EXIT_ERROR;
 }
 
-static int main_help(int argc, char **argv);
-
-static const struct verb verbs[] = {
-	{"run", "[options] [KERNEL]",
-	 "boot a guest; the console is this "
-	 "terminal",
-	 main_run},
-	{"help", "[VERB]", "this list, or a verb's options", main_help},
-};
-
-#define VERBS (sizeof(verbs) / sizeof(verbs[0]))
-
 static const struct verb *main_find(const char *name)
 {
-	for (size_t i = 0; i < VERBS; i++)
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
+	for (const struct verb *verb = main_verbs; verb->name; verb++)
+		if (!strcmp(verb->name, name))
+			return verb;
 	return NULL;
 }
 
@@ -111,34 +123,122 @@ static int main_unknown(const char *word)
 	return OUTCOME_EXIT_ERROR;
 }
 
+/* --- run ----------------------------------------------------------------- */
+
+/* Say on stderr what a script reads from the status. */
+static void main_report(const struct options *options,
+			const struct outcome *outcome)
+{
+	switch (outcome->kind) {
+	case OUTCOME_PANIC:
+		log_warn("guest panic");
+		break;
+	case OUTCOME_FAIL_ON:
+		log_warn("the guest printed what --fail-on is for");
+		break;
+	case OUTCOME_TIMEOUT:
+		log_warn("the guest had not ended after --timeout %g s",
+			 (double)options->timeout / 1e9);
+		break;
+	case OUTCOME_IDLE:
+		log_warn("the guest had printed nothing for --idle-timeout "
+			 "%g s",
+			 (double)options->idle_timeout / 1e9);
+		break;
+	case OUTCOME_NO_REBOOT:
+		log_warn("the guest reset, and --no-reboot was given");
+		break;
+	case OUTCOME_ERROR:
+	case OUTCOME_CRASH:
+	case OUTCOME_GUEST_STATUS:
+	case OUTCOME_EXPECTED:
+	case OUTCOME_POWEROFF:
+	case OUTCOME_STOPPED:
+	case OUTCOME_DRY_RUN:
+	case OUTCOME_NONE:
+	case OUTCOME_KINDS:
+		log_info("%s", outcome_name(outcome->kind));
+		break;
+	}
+	if (outcome_missed(outcome))
+		log_warn("the guest ended before --expect matched");
+}
+
+static int main_run_machine(const struct options *options)
+{
+	struct outcome outcome = {.kind = OUTCOME_NONE};
+	struct error err = {.text = ""};
+
+	log_set_level((enum log_level)options->log);
+	if (machine_run(options, &outcome, &err))
+		return main_fail(&err);
+	main_report(options, &outcome);
+	return outcome_status(&outcome);
+}
+
+static int main_run(int argc, char **argv)
+{
+	struct error err = {.text = ""};
+	struct options options;
+	int status = 0;
+
+	if (options_parse(&options, argc, argv, &err)) {
+		status = main_fail(&err);
+	} else if (options.help) {
+		manual_verb(stdout, main_find("run"));
+		status = main_flush();
+	} else if (options.print_config) {
+		if (config_print(&options, stdout, &err))
+			status = main_fail(&err);
+	} else {
+		status = main_run_machine(&options);
+	}
+	options_fini(&options);
+	return status;
+}
+
+/* --- help ---------------------------------------------------------------- */
+
+/* What only scripts ask for. Return: whether it was that. */
+static bool main_help_script(int argc, char **argv)
+{
+	if (!strcmp(argv[0], "--complete"))
+		completion_print(stdout, main_verbs, argc - 1, argv + 1);
+	else if (!strcmp(argv[0], "--mdoc-verbs"))
+		manual_mdoc_verbs(stdout, main_verbs);
+	else if (!strcmp(argv[0], "--mdoc-options"))
+		manual_mdoc_options(stdout);
+	else
+		return false;
+	return true;
+}
+
 static int main_help(int argc, char **argv)
 {
 	const struct verb *verb;
 
-	if (argc > 1) {
-		log_error("help: expected at most one verb, found \"%s\" "
-			  "behind it",
-			  argv[1]);
-		return OUTCOME_EXIT_ERROR;
-	}
-	if (argc > 0) {
+	if (argc == 0) {
+		manual_list(stdout, main_verbs);
+	} else if (!main_help_script(argc, argv)) {
 		verb = main_find(argv[0]);
 		if (!verb)
 			return main_unknown(argv[0]);
-		printf("bantam %s %s\n  %s\n", verb->name, verb->usage,
-		       verb->help);
-		if (verb->run == main_run) {
-			printf("\n");
-			options_help(stdout);
-		}
-		return main_printed();
+		manual_verb(stdout, verb);
 	}
-	printf("bantam %s, a virtual machine monitor for Linux KVM\n\n",
-	       BANTAM_VERSION);
-	for (size_t i = 0; i < VERBS; i++)
-		printf("  bantam %-4s %-20s %s\n", verbs[i].name,
-		       verbs[i].usage, verbs[i].help);
-	return main_printed();
+	return main_flush();
+}
+
+/* --- The program --------------------------------------------------------- */
+
+/* For a verb whose words are not options, which may have it as a value. */
+static bool main_wants_help(const struct verb *verb, int argc, char **argv)
+{
+	if (verb->options || verb->run == main_help)
+		return false;
+	for (int i = 0; i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
 }
 
 /*
@@ -160,12 +260,9 @@ static int main_open_standard(void)
 int main(int argc, char **argv)
 {
 	const struct verb *verb;
-	int rc = main_open_standard();
 
-	if (rc) {
-		log_error("/dev/null: cannot open it: %s", strerror(-rc));
+	if (main_open_standard())
 		return OUTCOME_EXIT_ERROR;
-	}
 	if (argc < 2) {
 		log_error("expected a verb, found none; `bantam help` lists "
 			  "them");
@@ -173,10 +270,14 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "--version")) {
 		printf("bantam %s\n", BANTAM_VERSION);
-		return main_printed();
+		return main_flush();
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return main_help(0, NULL);
+		return main_help(0, argv);
 	verb = main_find(argv[1]);
-	return verb ? verb->run(argc - 2, argv + 2) : main_unknown(argv[1]);
+	if (!verb)
+		return main_unknown(argv[1]);
+	if (main_wants_help(verb, argc - 2, argv + 2))
+		return main_help(1, argv + 1);
+	return verb->run(argc - 2, argv + 2);
 }

@@ -1,13 +1,13 @@
 /*
- * The command line of `bantam run`. One table in options.c describes every
- * option and key; parsing and help come from it.
+ * What the user wants of a machine: the options of `bantam run`, from its words
+ * and its config file. vmm/option_table.c has a row for each.
  */
 #ifndef VMM_OPTIONS_H
 #define VMM_OPTIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "vmm/arch.h"
 #include "vmm/base/error.h"
@@ -20,8 +20,14 @@ enum options_serial {
 	OPTIONS_SERIAL_NULL,
 };
 
+/* What a repeatable option collected, in the order given. */
+struct options_list {
+	char **items; /* owned, as is each text */
+	size_t count;
+};
+
 struct options {
-	/* Text is owned. */
+	/* The machine. Text is owned. */
 	char *kernel;
 	unsigned int entry; /* enum arch_entry */
 	char *initrd;	    /* NULL without */
@@ -31,28 +37,40 @@ struct options {
 	uint64_t cpus;
 	unsigned int machine; /* enum arch_profile */
 	unsigned int serial;  /* enum options_serial */
-	char *serial_file;    /* OPTIONS_SERIAL_FILE */
-	uint64_t timeout;     /* ns; 0 for none */
-	uint64_t grace;	      /* ns */
+	char *serial_file;    /* OPTIONS_SERIAL_FILE, else NULL */
+	char *name;	      /* NULL without; fit for a file's name */
+
+	/* Its end. */
+	struct options_list expect;  /* extended regular expressions, checked */
+	struct options_list fail_on; /* the same */
+	uint64_t timeout;	     /* ns; 0 for none */
+	uint64_t idle_timeout;	     /* the same */
+	uint64_t grace;		     /* ns */
 	bool no_reboot;
+	char *result; /* a file; NULL without */
+
+	/* The run itself. */
+	bool dry_run;
+	char *config; /* a file, already read; NULL without */
+	bool print_config;
 	unsigned int log; /* enum log_level */
+	bool help;	  /* --help: nothing else was looked at */
 };
 
 /**
- * options_parse() - Read the words behind the verb.
- * @options: filled in, defaults where nothing was said; for options_fini(),
- *           also after a failure
+ * options_parse() - Read the words behind the verb, and the config file that
+ * they name.
+ * @options: filled in: defaults, above them the file, above that the words; for
+ *           options_fini(), also after a failure
  * @argv: @argc words, not NULL-terminated necessarily
  * @err: names the option, the key and what would be accepted
  *
- * Return: 0, -EINVAL, or -ENOMEM.
+ * May block on the config file. Return: 0, -EINVAL, -ENOMEM, or the errno of
+ * the file.
  */
 int options_parse(struct options *options, int argc, char *const *argv,
 		  struct error *err);
 
 void options_fini(struct options *options);
-
-/* Print every option with its keys, as `bantam help run` shows them. */
-void options_help(FILE *out);
 
 #endif

@@ -178,9 +178,9 @@ static const struct {
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},
 	{{"--serial", "stdio,file=x"}, {"--serial", "twice"}},
 	{{"--serial", "file="}, {"--serial,file", "text"}},
-	{{"--serial", "file"}, {"--serial", "stdio|file=PATH|null"}},
+	{{"--serial", "file"}, {"--serial", "stdio|null|file=FILE"}},
 	{{"--serial", "stdio,file"}, {"--serial", "twice"}},
-	{{"--serial", ""}, {"--serial", "file=PATH", "\"\""}},
+	{{"--serial", ""}, {"--serial", "file=FILE", "\"\""}},
 	{{"-k", "a,entry"}, {"--kernel,entry", "auto|bzimage", "\"\""}},
 	{{"-m", "1G,hugepages"}, {"--memory,hugepages", "2M|1G", "\"\""}},
 	{{"--timeout", "0s"}, {"--timeout", "1ms"}},
@@ -188,6 +188,20 @@ static const struct {
 	{{"--timeout", "9999999m"}, {"--timeout", "year"}},
 	{{"--no-reboot=maybe"}, {"--no-reboot", "on|off", "\"maybe\""}},
 	{{"--log", "loud"}, {"--log", "error|warn|info|debug"}},
+	{{"--expect", "a("}, {"--expect", "regular", "\"a(\": "}},
+	{{"--fail-on", ""}, {"--fail-on", "regular", "empty"}},
+	{{"--name", ""}, {"--name", "64", "\"\""}},
+	{{"--name", "../x"}, {"--name", "64", "\"../x\""}},
+	{{"--name", ".x"}, {"--name", "first"}},
+	{{"--name", "-x"}, {"--name", "first"}},
+	{{"--name", "a/b"}, {"--name", "\"a/b\""}},
+	{{"--name", "a b"}, {"--name", "\"a b\""}},
+	{{"--name", "\xc3\xa4"}, {"--name", "64"}},
+	{{"--name", "a", "--name", "b"}, {"--name", "twice"}},
+	{{"--idle-timeout", "0s"}, {"--idle-timeout", "1ms"}},
+	{{"--result", ""}, {"--result", "path"}},
+	{{"--result", "a,b"}, {"--result", "\"b\"", "comma"}},
+	{{"--dry-run", "--dry-run"}, {"--dry-run", "twice"}},
 	{{"--frobnicate"}, {"--frobnicate", "unknown", "help"}},
 	{{"--mem", "1G"}, {"--mem", "unknown"}},
 	{{"-x"}, {"-x", "unknown"}},
@@ -212,24 +226,128 @@ START_TEST(options_parse_no_kernel_says_which_option)
 }
 END_TEST
 
-START_TEST(options_help_names_every_option)
+START_TEST(options_parse_main_key_may_be_named)
 {
-	static const char *const names[] = {
-		"--kernel",	   "--initrd",	  "--append", "--memory",
-		"--cpus",	   "--machine",	  "--serial", "--timeout",
-		"--grace",	   "--no-reboot", "--log",    "entry=",
-		"hugepages=2M|1G",
-	};
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
+	ck_assert_int_eq(PARSE("-k", "entry=pvh,file=a", "-m",
+			       "hugepages=2M,size=64M", "--serial", "to=null"),
+			 0);
+	ck_assert_str_eq(options.kernel, "a");
+	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
+	ck_assert_uint_eq(options.memory, 64u << 20);
+	ck_assert_uint_eq(options.hugepages, 2u << 20);
+	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_NULL);
+}
+END_TEST
 
-	options_help(out);
-	fclose(out);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		ck_assert_msg(strstr(text, names[i]), "%s is missing",
-			      names[i]);
-	free(text);
+START_TEST(options_parse_first_item_alone_is_the_main_key)
+{
+	ck_assert_int_eq(PARSE("-k", "entry"), 0);
+	ck_assert_str_eq(options.kernel, "entry");
+}
+END_TEST
+
+START_TEST(options_parse_session_options_are_taken)
+{
+	ck_assert_int_eq(PARSE("k", "--name", "a.B-c_9", "--result", "out,,put",
+			       "--idle-timeout", "20s", "--dry-run"),
+			 0);
+	ck_assert_str_eq(options.name, "a.B-c_9");
+	ck_assert_str_eq(options.result, "out,put");
+	ck_assert_uint_eq(options.idle_timeout, UINT64_C(20000000000));
+	ck_assert(options.dry_run);
+	ck_assert(!options.print_config);
+}
+END_TEST
+
+START_TEST(options_parse_expressions_repeat_and_are_raw)
+{
+	ck_assert_int_eq(PARSE("--expect", "a,b", "--expect=x{2,3}", "k",
+			       "--fail-on", "=,,"),
+			 0);
+	ck_assert_uint_eq(options.expect.count, 2);
+	ck_assert_str_eq(options.expect.items[0], "a,b");
+	ck_assert_str_eq(options.expect.items[1], "x{2,3}");
+	ck_assert_uint_eq(options.fail_on.count, 1);
+	ck_assert_str_eq(options.fail_on.items[0], "=,,");
+}
+END_TEST
+
+START_TEST(options_parse_longest_name_is_taken)
+{
+	char name[66];
+
+	memset(name, 'x', sizeof(name));
+	name[64] = '\0';
+	ck_assert_int_eq(PARSE("k", "--name", name), 0);
+	options_fini(&options);
+	name[64] = 'x';
+	name[65] = '\0';
+	ck_assert_int_eq(PARSE("k", "--name", name), -EINVAL);
+}
+END_TEST
+
+START_TEST(options_parse_help_looks_at_nothing_else)
+{
+	ck_assert_int_eq(PARSE("--config", "/nonexistent", "-c", "0", "-h"), 0);
+	ck_assert(options.help);
+}
+END_TEST
+
+START_TEST(options_parse_too_many_repeats_are_refused)
+{
+	char *argv[2 * 257];
+
+	for (unsigned int i = 0; i < 257; i++) {
+		static char option[] = "--expect", regex[] = "x";
+
+		argv[2 * i] = option;
+		argv[2 * i + 1] = regex;
+	}
+	ck_assert_int_eq(options_parse(&options, 2 * 257, argv, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "--expect"));
+	ck_assert_ptr_nonnull(strstr(err.text, "256"));
+}
+END_TEST
+
+/* What would exhaust the stack or the memory of regcomp(). */
+static const char *const bombs[] = {
+	"((a{999}){999}){999}",	   "a{1,9999}{1,9999}", "(a*){9999}",
+	"(((a{64}){64}){64}){64}", "\\(a{4097}",	"(a|b|c){2,}{3000}",
+};
+
+START_TEST(options_parse_regular_expression_is_bounded)
+{
+	ck_assert_int_eq(PARSE("k", "--fail-on", bombs[_i]), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "--fail-on"));
+	ck_assert_ptr_nonnull(strstr(err.text, "too large"));
+}
+END_TEST
+
+START_TEST(options_parse_deep_regular_expression_is_refused)
+{
+	char deep[60001];
+
+	memset(deep, '(', sizeof(deep));
+	deep[sizeof(deep) - 1] = '\0';
+	ck_assert_int_eq(PARSE("k", "--expect", deep), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "1024"));
+	ck_assert_uint_lt(strlen(err.text), 400);
+}
+END_TEST
+
+static const char *const expressions[] = {
+	"login: $",
+	"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+	"^([0-9]{1,3}\\.){3}[0-9]{1,3}$",
+	".{1000}",
+	"\\{[^}]*",
+	"[{]9999",
+};
+
+START_TEST(options_parse_usual_regular_expression_is_taken)
+{
+	ck_assert_int_eq(PARSE("k", "--expect", expressions[_i]), 0);
+	ck_assert_str_eq(options.expect.items[0], expressions[_i]);
 }
 END_TEST
 
@@ -259,7 +377,19 @@ int main(void)
 			    options_parse_wrong_words_are_refused_by_name, 0,
 			    sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tcase, options_parse_no_kernel_says_which_option);
-	tcase_add_test(tcase, options_help_names_every_option);
+	tcase_add_test(tcase, options_parse_main_key_may_be_named);
+	tcase_add_test(tcase, options_parse_first_item_alone_is_the_main_key);
+	tcase_add_test(tcase, options_parse_session_options_are_taken);
+	tcase_add_test(tcase, options_parse_expressions_repeat_and_are_raw);
+	tcase_add_test(tcase, options_parse_longest_name_is_taken);
+	tcase_add_test(tcase, options_parse_help_looks_at_nothing_else);
+	tcase_add_test(tcase, options_parse_too_many_repeats_are_refused);
+	tcase_add_loop_test(tcase, options_parse_regular_expression_is_bounded,
+			    0, sizeof(bombs) / sizeof(bombs[0]));
+	tcase_add_test(tcase, options_parse_deep_regular_expression_is_refused);
+	tcase_add_loop_test(tcase,
+			    options_parse_usual_regular_expression_is_taken, 0,
+			    sizeof(expressions) / sizeof(expressions[0]));
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -1,0 +1,380 @@
+/*
+ * The options of a machine: rows, and how to find one.
+ */
+#include "vmm/option_table.h"
+
+#include <string.h>
+
+#include "vmm/arch.h"
+#include "vmm/base/log.h"
+#include "vmm/option_number.h"
+#include "vmm/options.h"
+
+#define TABLE_MEMORY_MIN (UINT64_C(32) << 20)
+#define TABLE_MEMORY_MAX (UINT64_C(64) << 30)
+#define TABLE_TIME_MAX	 (366 * 24 * 3600 * OPTION_NS_PER_S)
+
+#define TABLE_AT(member) .offset = offsetof(struct options, member)
+#define TABLE_KEYS(array) \
+	.keys = (array), .key_count = sizeof(array) / sizeof((array)[0])
+#define TABLE_LIST(member)                        \
+	.list = offsetof(struct options, member), \
+	.size = sizeof(((struct options *)0)->member.items[0])
+
+static const char *const table_entries[] = {
+	[ARCH_ENTRY_AUTO] = "auto",
+	[ARCH_ENTRY_BZIMAGE] = "bzimage",
+	[ARCH_ENTRY_PVH] = "pvh",
+	[ARCH_ENTRY_MULTIBOOT] = "multiboot",
+	NULL,
+};
+
+static const char *const table_machines[] = {
+	[ARCH_PROFILE_AUTO] = "auto",
+	[ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy",
+	NULL,
+};
+
+/* What is empty here is chosen by a key of its own. */
+static const char *const table_serials[] = {
+	[OPTIONS_SERIAL_STDIO] = "stdio",
+	[OPTIONS_SERIAL_FILE] = "",
+	[OPTIONS_SERIAL_NULL] = "null",
+	NULL,
+};
+
+static const char *const table_levels[] = {
+	[LOG_ERROR] = "error",
+	[LOG_WARN] = "warn",
+	[LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug",
+	NULL,
+};
+
+static const char *const table_pages[] = {"2M", "1G", NULL};
+
+static const struct option_key table_kernel[] = {
+	{
+		.name = "file",
+		.value = "FILE",
+		.type = OPTION_FILE,
+		TABLE_AT(kernel),
+	},
+	{
+		.name = "entry",
+		.type = OPTION_CHOICE,
+		TABLE_AT(entry),
+		.choices = table_entries,
+		.preset = "auto",
+		.help = "how it is entered; bzimage keeps the guest's KASLR",
+	},
+};
+
+static const struct option_key table_initrd[] = {
+	{.value = "FILE", .type = OPTION_FILE, TABLE_AT(initrd)},
+};
+
+static const struct option_key table_append[] = {
+	{.value = "TEXT", .type = OPTION_TEXT, TABLE_AT(append)},
+};
+
+static const struct option_key table_memory[] = {
+	{
+		.name = "size",
+		.value = "SIZE",
+		.type = OPTION_SIZE,
+		TABLE_AT(memory),
+		.min = TABLE_MEMORY_MIN,
+		.max = TABLE_MEMORY_MAX,
+		.preset = "256M",
+	},
+	{
+		.name = "hugepages",
+		.type = OPTION_PAGE,
+		TABLE_AT(hugepages),
+		.choices = table_pages,
+		.help = "take it from the host's huge pages of that size",
+	},
+};
+
+static const struct option_key table_cpus[] = {
+	{
+		.value = "N",
+		.type = OPTION_NUMBER,
+		TABLE_AT(cpus),
+		.min = 1,
+		.max = ARCH_CPUS_MAX,
+		.preset = "1",
+	},
+};
+
+static const struct option_key table_machine[] = {
+	{
+		.type = OPTION_CHOICE,
+		TABLE_AT(machine),
+		.choices = table_machines,
+		.preset = "auto",
+	},
+};
+
+static const struct option_key table_serial[] = {
+	{
+		.name = "to",
+		.type = OPTION_CHOICE,
+		TABLE_AT(serial),
+		.choices = table_serials,
+		.preset = "stdio",
+	},
+	{
+		.name = "file",
+		.value = "FILE",
+		.type = OPTION_FILE,
+		TABLE_AT(serial_file),
+		.alternative = true,
+		.choice = OPTIONS_SERIAL_FILE,
+		.help = "to this file; what was in it is lost",
+	},
+};
+
+static const struct option_key table_name[] = {
+	{.value = "NAME", .type = OPTION_NAME, TABLE_AT(name)},
+};
+
+static const struct option_key table_regex[] = {
+	{.value = "REGEX", .type = OPTION_REGEX, .offset = 0},
+};
+
+static const struct option_key table_timeout[] = {
+	{
+		.value = "TIME",
+		.type = OPTION_TIME,
+		TABLE_AT(timeout),
+		.min = OPTION_NS_PER_MS,
+		.max = TABLE_TIME_MAX,
+	},
+};
+
+static const struct option_key table_idle_timeout[] = {
+	{
+		.value = "TIME",
+		.type = OPTION_TIME,
+		TABLE_AT(idle_timeout),
+		.min = OPTION_NS_PER_MS,
+		.max = TABLE_TIME_MAX,
+	},
+};
+
+static const struct option_key table_grace[] = {
+	{
+		.value = "TIME",
+		.type = OPTION_TIME,
+		TABLE_AT(grace),
+		.max = TABLE_TIME_MAX,
+		.preset = "5s",
+	},
+};
+
+static const struct option_key table_no_reboot[] = {
+	{.type = OPTION_FLAG, TABLE_AT(no_reboot)},
+};
+
+static const struct option_key table_result[] = {
+	{.value = "FILE", .type = OPTION_FILE, TABLE_AT(result)},
+};
+
+static const struct option_key table_dry_run[] = {
+	{.type = OPTION_FLAG, TABLE_AT(dry_run)},
+};
+
+static const struct option_key table_config[] = {
+	{.value = "FILE", .type = OPTION_FILE, TABLE_AT(config)},
+};
+
+static const struct option_key table_print_config[] = {
+	{.type = OPTION_FLAG, TABLE_AT(print_config)},
+};
+
+static const struct option_key table_log[] = {
+	{
+		.type = OPTION_CHOICE,
+		TABLE_AT(log),
+		.choices = table_levels,
+		.preset = "warn",
+	},
+};
+
+static const struct option_key table_help[] = {
+	{.type = OPTION_FLAG, TABLE_AT(help)},
+};
+
+const struct option option_table[] = {
+	{
+		.name = "kernel",
+		.letter = 'k',
+		TABLE_KEYS(table_kernel),
+		.help = "the kernel: bzImage, vmlinux, PVH or Multiboot; also "
+			"the argument without an option",
+	},
+	{
+		.name = "initrd",
+		.letter = 'i',
+		TABLE_KEYS(table_initrd),
+		.help = "the initial RAM disk or Multiboot module",
+	},
+	{
+		.name = "append",
+		.letter = 'a',
+		TABLE_KEYS(table_append),
+		.raw = true,
+		.help = "the kernel's command line",
+		.manual = "When it has no\n.Ql console= ,\n"
+			  "one for the device that leads to stdio is added.",
+	},
+	{
+		.name = "memory",
+		.letter = 'm',
+		TABLE_KEYS(table_memory),
+		.help = "guest memory",
+	},
+	{
+		.name = "cpus",
+		.letter = 'c',
+		TABLE_KEYS(table_cpus),
+		.help = "number of vCPUs",
+	},
+	{
+		.name = "machine",
+		TABLE_KEYS(table_machine),
+		.help = "what hardware the guest finds; auto: by the kernel",
+		.manual = "The lean machine has hardware-reduced ACPI and no "
+			  "PIC, PIT or PM timer;\nthe legacy one has what a "
+			  "guest that expects a PC looks for.",
+	},
+	{
+		.name = "serial",
+		TABLE_KEYS(table_serial),
+		.help = "where the serial port leads to",
+	},
+	{
+		.name = "name",
+		TABLE_KEYS(table_name),
+		.help = "give the machine a name and with it a control socket",
+		.manual = "It is 1 to 64 letters, digits,\n"
+			  ".Ql - ,\n.Ql _\nand\n.Ql \\&. ,\n"
+			  "and begins with a letter or digit.\n"
+			  "A socket that a dead machine left is replaced; that "
+			  "of a live one is an error.",
+	},
+	{
+		.name = "expect",
+		TABLE_KEYS(table_regex),
+		TABLE_LIST(expect),
+		.raw = true,
+		.help = "end with status 0 when a line of output matches; "
+			"status 123 if the guest ends before",
+		.manual = "It is an extended regular expression, as of "
+			  "grep -E;\n"
+			  "of several, one that matches is enough.",
+	},
+	{
+		.name = "fail-on",
+		TABLE_KEYS(table_regex),
+		TABLE_LIST(fail_on),
+		.raw = true,
+		.help = "end with status 123 when a line of output matches",
+	},
+	{
+		.name = "timeout",
+		TABLE_KEYS(table_timeout),
+		.help = "end the machine after this time, status 124",
+	},
+	{
+		.name = "idle-timeout",
+		TABLE_KEYS(table_idle_timeout),
+		.help = "end it when it has printed nothing for this time, "
+			"status 124",
+	},
+	{
+		.name = "grace",
+		TABLE_KEYS(table_grace),
+		.help = "time from the power button to the stop",
+	},
+	{
+		.name = "no-reboot",
+		TABLE_KEYS(table_no_reboot),
+		.help = "a guest that resets ends, status 122",
+	},
+	{
+		.name = "result",
+		TABLE_KEYS(table_result),
+		.help = "write how it ended, and when, to this file as JSON",
+	},
+	{
+		.name = "dry-run",
+		TABLE_KEYS(table_dry_run),
+		.help = "check all that can be checked and start nothing",
+	},
+	{
+		.name = "config",
+		TABLE_KEYS(table_config),
+		.words_only = true,
+		.help = "take options from this file, JSON; those of the "
+			"command line win",
+		.manual = "See\n.Sx CONFIGURATION FILE .",
+	},
+	{
+		.name = "print-config",
+		TABLE_KEYS(table_print_config),
+		.words_only = true,
+		.help = "print the resulting configuration, for --config, and "
+			"start nothing",
+	},
+	{
+		.name = "log",
+		TABLE_KEYS(table_log),
+		.help = "how much bantam itself says on stderr",
+	},
+	{
+		.name = "help",
+		.letter = 'h',
+		TABLE_KEYS(table_help),
+		.words_only = true,
+		.help = "show this",
+	},
+};
+
+const size_t option_table_count =
+	sizeof(option_table) / sizeof(option_table[0]);
+
+/* Is text these len bytes, which a caller may have cut out of more? */
+static bool table_is(const char *text, const char *name, size_t len)
+{
+	return strlen(text) == len && !memcmp(text, name, len);
+}
+
+const struct option *option_find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < option_table_count; i++)
+		if (table_is(option_table[i].name, name, len))
+			return &option_table[i];
+	return NULL;
+}
+
+const struct option *option_find_letter(char letter)
+{
+	for (size_t i = 0; letter && i < option_table_count; i++)
+		if (option_table[i].letter == letter)
+			return &option_table[i];
+	return NULL;
+}
+
+const struct option_key *option_find_key(const struct option *option,
+					 const char *name, size_t len)
+{
+	for (size_t i = 0; i < option->key_count; i++)
+		if (option->keys[i].name &&
+		    table_is(option->keys[i].name, name, len))
+			return &option->keys[i];
+	return NULL;
+}
