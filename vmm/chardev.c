@@ -4,7 +4,8 @@
  * Input waits in a small buffer here while the device has no room. A pipe or
  * file is read only when that buffer is empty, so that its writer waits; a
  * terminal is always read, so that Ctrl-A x works with a guest that hangs, and
- * what does not fit is dropped as a terminal's own queue would.
+ * what does not fit is dropped as a terminal's own queue would. Consoles that
+ * are attached share that buffer, and are told how much of theirs fitted.
  *
  * That epoll(7) reports bytes does not mean that they are still there: another
  * process may have the same pipe or terminal and be quicker. So where it can
@@ -31,12 +32,17 @@
 struct chardev {
 	struct chardev_config config;
 	struct loop_wake *room_wake; /* owned; the device has room */
+	struct loop_wake *open_wake; /* owned; a line is open */
+	struct stream *copy;	     /* owned; for the tap, NULL without */
 
 	struct watch *watch; /* owned */
 
 	/* Main thread. */
-	int own_fd;		/* owned; -1 when config.input_fd is read */
-	struct loop_fd *source; /* owned; NULL while not waited for */
+	struct chardev_tap tap;	  /* all NULL without */
+	bool tap_waits;		  /* for room */
+	struct loop_timer *quiet; /* owned; for the line that is open */
+	int own_fd;		  /* owned; -1 when config.input_fd is read */
+	struct loop_fd *source;	  /* owned; NULL while not waited for */
 	struct terminal_escape escape;
 	bool input_open;	       /* not at its end */
 	bool input_waits;	       /* epoll(7) takes it: not a file */
@@ -53,6 +59,32 @@ static void chardev_output(void *ctx, const uint8_t *data, size_t len)
 
 	watch_write(chardev->watch, data, len);
 	stream_write(chardev->config.output, data, len);
+	stream_write(chardev->copy, data, len);
+}
+
+/* On the printing vCPU's thread. */
+static void chardev_opened(void *ctx)
+{
+	struct chardev *chardev = ctx;
+
+	loop_wake_send(chardev->open_wake);
+}
+
+static void chardev_watched(void *ctx, const struct watch_match *match)
+{
+	struct chardev *chardev = ctx;
+
+	chardev->config.watch(chardev->config.ctx, match);
+}
+
+/* Look after the open line, until it is complete or was tried. */
+static void chardev_quiet(void *ctx)
+{
+	struct chardev *chardev = ctx;
+	int64_t ns = watch_quiet(chardev->watch, loop_now());
+
+	if (ns >= 0)
+		loop_timer_set(chardev->quiet, ns);
 }
 
 static void chardev_input_room(void *ctx)
@@ -93,8 +125,9 @@ static void chardev_deliver(struct chardev *chardev)
 		chardev->input_start = chardev->input_end = 0;
 }
 
-static void chardev_keep(struct chardev *chardev, const uint8_t *data,
-			 size_t len)
+/* Return: how many bytes there was room for. */
+static size_t chardev_keep(struct chardev *chardev, const uint8_t *data,
+			   size_t len)
 {
 	size_t room;
 
@@ -109,6 +142,7 @@ static void chardev_keep(struct chardev *chardev, const uint8_t *data,
 		len = room;
 	memcpy(chardev->input + chardev->input_end, data, len);
 	chardev->input_end += len;
+	return len;
 }
 
 static void chardev_take(struct chardev *chardev, const uint8_t *data,
@@ -204,6 +238,10 @@ static void chardev_pump(struct chardev *chardev)
 	       !chardev->input_end && chardev_read(chardev))
 		chardev_deliver(chardev);
 	chardev_await(chardev);
+	if (chardev->tap_waits && !chardev->input_end) {
+		chardev->tap_waits = false;
+		chardev->tap.input_room(chardev->tap.ctx);
+	}
 }
 
 static void chardev_readable(void *ctx, uint32_t events)
@@ -220,8 +258,45 @@ static void chardev_room(void *ctx)
 	chardev_pump(ctx);
 }
 
+size_t chardev_input(struct chardev *chardev, const uint8_t *data, size_t len)
+{
+	size_t taken = chardev_keep(chardev, data, len);
+
+	chardev_pump(chardev);
+	chardev->tap_waits = taken < len && chardev->tap.input_room;
+	/* Not from within this call. */
+	if (chardev->tap_waits && !chardev->input_end)
+		loop_wake_send(chardev->room_wake);
+	return taken;
+}
+
 /* --- Life ------------------------------------------------------------------
  */
+
+static int chardev_make(struct chardev *chardev)
+{
+	const struct chardev_config *config = &chardev->config;
+	const struct watch_config watch = {
+		.event = chardev_watched,
+		.open = chardev_opened,
+		.ctx = chardev,
+		.fail_on = config->fail_on,
+		.expect = config->expect,
+	};
+	int rc;
+
+	rc = watch_new(&chardev->watch, &watch);
+	if (!rc)
+		rc = loop_wake_add(config->loop, &chardev->room_wake,
+				   chardev_room, chardev);
+	if (!rc)
+		rc = loop_wake_add(config->loop, &chardev->open_wake,
+				   chardev_quiet, chardev);
+	if (!rc)
+		rc = loop_timer_add(config->loop, &chardev->quiet,
+				    chardev_quiet, chardev);
+	return rc;
+}
 
 int chardev_new(struct chardev **out, const struct chardev_config *config,
 		struct error *err)
@@ -233,20 +308,15 @@ int chardev_new(struct chardev **out, const struct chardev_config *config,
 		goto err_output;
 	chardev->config = *config;
 	chardev->own_fd = -1;
-	rc = watch_new(&chardev->watch, config->watch, config->ctx);
+	rc = chardev_make(chardev);
 	if (rc)
 		goto err_free;
-	rc = loop_wake_add(config->loop, &chardev->room_wake, chardev_room,
-			   chardev);
-	if (rc)
-		goto err_watch;
 	*out = chardev;
 	return 0;
 
-err_watch:
-	watch_free(chardev->watch);
 err_free:
-	free(chardev);
+	chardev->config.output = NULL;
+	chardev_free(chardev);
 err_output:
 	stream_free(config->output);
 	return error_set(err, -rc, "--serial: %s", strerror(-rc));
@@ -258,6 +328,9 @@ void chardev_free(struct chardev *chardev)
 		return;
 	loop_fd_remove(chardev->source);
 	loop_wake_remove(chardev->room_wake);
+	loop_wake_remove(chardev->open_wake);
+	loop_timer_remove(chardev->quiet);
+	stream_free(chardev->copy);
 	stream_free(chardev->config.output);
 	watch_free(chardev->watch);
 	if (chardev->own_fd >= 0)
@@ -286,6 +359,17 @@ int chardev_start(struct chardev *chardev, struct error *err)
 	return 0;
 }
 
+int chardev_set_tap(struct chardev *chardev, const struct chardev_tap *tap,
+		    struct error *err)
+{
+	int rc = stream_open_sink(&chardev->copy, chardev->config.loop,
+				  tap->output, tap->ctx, err);
+
+	if (!rc)
+		chardev->tap = *tap;
+	return rc;
+}
+
 void chardev_end_line(struct chardev *chardev)
 {
 	watch_end(chardev->watch);
@@ -293,5 +377,16 @@ void chardev_end_line(struct chardev *chardev)
 
 void chardev_flush(struct chardev *chardev, int64_t max_ns)
 {
+	stream_flush(chardev->copy, max_ns);
 	stream_flush(chardev->config.output, max_ns);
+}
+
+uint64_t chardev_dropped(struct chardev *chardev)
+{
+	return stream_dropped(chardev->config.output);
+}
+
+int64_t chardev_last_output(struct chardev *chardev)
+{
+	return watch_last(chardev->watch);
 }

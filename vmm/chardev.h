@@ -1,7 +1,8 @@
 /*
  * The host's end of a serial port: output to a stream, past the eyes of a
- * watch; input from a descriptor, at the pace of the guest, past the escape
- * keys when that is a terminal.
+ * watch, and to whoever else listens; input from a descriptor, past the escape
+ * keys when that is a terminal, or from attached consoles, at the pace of the
+ * guest.
  */
 #ifndef VMM_CHARDEV_H
 #define VMM_CHARDEV_H
@@ -24,8 +25,11 @@ struct chardev_config {
 	int input_fd;	       /* borrowed; -1 for none */
 	bool escapes;	       /* input_fd is a terminal: Ctrl-A commands */
 
-	/* What the guest printed. On the printing vCPU's thread. */
-	watch_event_fn *watch;
+	/* Borrowed; NULL for none. */
+	struct watch_patterns *fail_on, *expect;
+	/* What the guest printed. On the printing vCPU's thread, or on the main
+	 * thread for a line without end. */
+	void (*watch)(void *ctx, const struct watch_match *match);
 	/* Main thread: room in the device, giving it bytes, Ctrl-A commands. */
 	size_t (*room)(void *ctx);
 	void (*input)(void *ctx, const uint8_t *data, size_t len);
@@ -52,6 +56,29 @@ struct char_backend chardev_backend(struct chardev *chardev);
 /* Begin to read input: the device is there now. Main thread. */
 int chardev_start(struct chardev *chardev, struct error *err);
 
+/* Who else listens and types: attached consoles. Main thread. */
+struct chardev_tap {
+	stream_sink_fn *output;
+	void (*input_room)(void *ctx); /* see chardev_input() */
+	void *ctx;		       /* borrowed, for both */
+};
+
+/**
+ * chardev_set_tap() - From now on copy the output there, too.
+ *
+ * Once, main thread, no vCPU running. Return: 0 or a negative errno, @err set.
+ */
+int chardev_set_tap(struct chardev *chardev, const struct chardev_tap *tap,
+		    struct error *err);
+
+/**
+ * chardev_input() - Take what somebody else typed, as far as there is room.
+ *
+ * Main thread. Return: how many bytes were taken; if less than @len,
+ * chardev_tap.input_room is called once there is room.
+ */
+size_t chardev_input(struct chardev *chardev, const uint8_t *data, size_t len);
+
 /*
  * The guest has stopped: what it printed last is a line, and the watch looks at
  * it now. Main thread, no vCPU running.
@@ -59,9 +86,16 @@ int chardev_start(struct chardev *chardev, struct error *err);
 void chardev_end_line(struct chardev *chardev);
 
 /**
- * chardev_flush() - Write what output is left, at the machine's end.
+ * chardev_flush() - Write what output is left, at the machine's end; the tap
+ * gets its copy first.
  * @max_ns: give up when the reader takes nothing for that long
  */
 void chardev_flush(struct chardev *chardev, int64_t max_ns);
+
+/* Bytes of output that were dropped so far. Any thread. */
+uint64_t chardev_dropped(struct chardev *chardev);
+
+/* loop_now() of the last output; 0 before any. Any thread. */
+int64_t chardev_last_output(struct chardev *chardev);
 
 #endif

@@ -40,8 +40,10 @@
 
 struct stream {
 	/* Set when it is opened. */
-	char *name; /* owned */
-	int fd;	    /* what is written to */
+	char *name;	      /* owned */
+	int fd;		      /* what is written to; -1 with a sink */
+	stream_sink_fn *sink; /* NULL with a descriptor */
+	void *sink_ctx;	      /* borrowed */
 	bool fd_owned;
 	bool socket;
 	int restore_flags;	/* O_NONBLOCK was added to these; -1 if not */
@@ -188,6 +190,10 @@ static ssize_t stream_push(struct stream *stream)
 
 	if (len == 0)
 		return 0;
+	if (stream->sink) {
+		stream->sink(stream->sink_ctx, data, len);
+		return (ssize_t)len;
+	}
 	do {
 		if (stream->socket)
 			n = send(stream->fd, data, len,
@@ -307,24 +313,29 @@ static int stream_set_nonblocking(struct stream *stream, const struct stat *st)
 	return 0;
 }
 
-static int stream_start(struct stream *stream, struct loop *loop)
+static int stream_start_ring(struct stream *stream, struct loop *loop)
 {
-	struct stat st;
-	void *ring;
-	int ret;
-
-	if (fstat(stream->fd, &st) < 0)
-		return -errno;
 	/* Anonymous memory takes no page before it is touched. */
-	ring = mmap(NULL, STREAM_RING_SIZE, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *ring = mmap(NULL, STREAM_RING_SIZE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
 	if (ring == MAP_FAILED)
 		return -errno;
 	stream->ring = ring;
-	ret = stream_set_nonblocking(stream, &st);
-	if (ret < 0)
+	return loop_wake_add(loop, &stream->wake, stream_woken, stream);
+}
+
+static int stream_start(struct stream *stream, struct loop *loop)
+{
+	struct stat st;
+	int ret;
+
+	ret = stream_start_ring(stream, loop);
+	if (ret < 0 || stream->sink)
 		return ret;
-	ret = loop_wake_add(loop, &stream->wake, stream_woken, stream);
+	if (fstat(stream->fd, &st) < 0)
+		return -errno;
+	ret = stream_set_nonblocking(stream, &st);
 	if (ret < 0)
 		return ret;
 	ret = loop_fd_add(loop, &stream->source, stream->fd, 0, stream_ready,
@@ -357,6 +368,33 @@ static int stream_new(struct stream **out, struct loop *loop, int fd,
 	}
 	*out = stream;
 	return 0;
+}
+
+int stream_open_sink(struct stream **out, struct loop *loop,
+		     stream_sink_fn *sink, void *ctx, struct error *err)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+	int ret = -ENOMEM;
+
+	if (!stream)
+		goto err;
+	pthread_mutex_init(&stream->lock, NULL);
+	stream->fd = -1;
+	stream->restore_flags = -1;
+	stream->sink = sink;
+	stream->sink_ctx = ctx;
+	stream->name = strdup("attached consoles");
+	ret = stream->name ? stream_start(stream, loop) : -ENOMEM;
+	if (ret < 0)
+		goto err_free;
+	*out = stream;
+	return 0;
+
+err_free:
+	stream_free(stream);
+err:
+	return error_set(err, -ret, "cannot copy the guest's output: %s",
+			 strerror(-ret));
 }
 
 int stream_open_fd(struct stream **out, struct loop *loop, int fd,

@@ -1,8 +1,8 @@
 /*
- * Where the guest's output goes: stdout, a file, nothing (a NULL stream). A
- * vCPU thread only appends to a bounded ring; the main thread writes it out
- * when the other end takes it. A reader that stops reading costs output, which
- * is counted, and never time.
+ * Where the guest's output goes: stdout, a file, a function on the main thread,
+ * nothing (a NULL stream). A vCPU thread only appends to a bounded ring; the
+ * main thread writes it out when the other end takes it. A reader that stops
+ * reading costs output, which is counted, and never time.
  */
 #ifndef VMM_STREAM_H
 #define VMM_STREAM_H
@@ -42,6 +42,18 @@ int stream_open_fd(struct stream **out, struct loop *loop, int fd,
  */
 int stream_open_file(struct stream **out, struct loop *loop, const char *option,
 		     const char *path, struct error *err);
+
+/* Main thread; takes all of it. */
+typedef void stream_sink_fn(void *ctx, const uint8_t *data, size_t len);
+
+/**
+ * stream_open_sink() - Hand the output to a function on the loop's thread.
+ * @ctx: borrowed
+ *
+ * The rest as stream_open_fd(). Return: 0 or a negative errno, @err set.
+ */
+int stream_open_sink(struct stream **out, struct loop *loop,
+		     stream_sink_fn *sink, void *ctx, struct error *err);
 
 /**
  * stream_free() - Close the stream; what was not flushed is lost.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Sourced by run.sh and bad_input.sh: runs bantam, judges how it ended, keeps
-# the score. The caller is at the top of the tree.
+# Sourced by run.sh, outcomes.sh, doctor.sh and bad_input.sh: runs bantam,
+# judges how it ended, keeps the score. The caller is at the top of the tree.
 #
 #   B       the build directory, by default build/x86_64
 #   BANTAM  the program, by default $B/bantam
@@ -99,6 +99,39 @@ vm()
 		</dev/null >"$out" 2>"$err"
 	status=$?
 	judge "$name" $status "$expected" "$pattern"
+}
+
+# start ARG...: a machine in the background, its output on descriptor 3.
+# Its process id is $pid.
+start()
+{
+	rm -f "$tmp/fifo"
+	mkfifo "$tmp/fifo"
+	"${limit[@]}" "$bantam" run "$@" </dev/null >"$tmp/fifo" 2>"$err" &
+	pid=$!
+	exec 3<"$tmp/fifo"
+	: >"$out"
+}
+
+# until_line TEXT: read the machine's output as far as that.
+until_line()
+{
+	local line
+
+	while IFS= read -r -t 20 line <&3; do
+		line=${line%$'\r'}
+		printf '%s\n' "$line" >>"$out"
+		[ "$line" = "$1" ] && return 0
+	done
+	return 1
+}
+
+# finish: the rest of the output, then the status.
+finish()
+{
+	cat <&3 >>"$out"
+	exec 3<&-
+	wait "$pid"
 }
 
 summary()

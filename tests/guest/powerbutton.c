@@ -51,5 +51,6 @@ int guest_main(void)
 	check_eq(button_presses, 1);
 	while (option_number("ignore", 0))
 		irq_wait();
+	print("off\n");
 	acpi_poweroff();
 }

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Runs the guests of this folder on /dev/kvm, and bad_input.sh at the end: one
-# line a case. See cases.sh for the environment; FLOOD is how many bytes a guest
-# prints that nobody reads, few by default because an exit to user space is
-# slow on some KVMs (3145728 overruns bantam's own buffer as well).
+# Runs the guests of this folder on /dev/kvm, and outcomes.sh, doctor.sh and
+# bad_input.sh at the end: one line a case. See cases.sh for the environment;
+# FLOOD is how many bytes a guest prints that nobody reads, few by default
+# because an exit to user space is slow on some KVMs (3145728 overruns bantam's
+# own buffer as well).
 set -u
 # shellcheck source=tests/guest/cases.sh
 . tests/guest/cases.sh
@@ -175,39 +176,6 @@ case_stdin_idle
 
 # --- Stopping -----------------------------------------------------------------------
 
-# start ARG...: a machine in the background, its output on descriptor 3.
-# Its process id is $pid.
-start()
-{
-	rm -f "$tmp/fifo"
-	mkfifo "$tmp/fifo"
-	"${limit[@]}" "$bantam" run "$@" </dev/null >"$tmp/fifo" 2>"$err" &
-	pid=$!
-	exec 3<"$tmp/fifo"
-	: >"$out"
-}
-
-# until_line TEXT: read the machine's output as far as that.
-until_line()
-{
-	local line
-
-	while IFS= read -r -t 20 line <&3; do
-		line=${line%$'\r'}
-		printf '%s\n' "$line" >>"$out"
-		[ "$line" = "$1" ] && return 0
-	done
-	return 1
-}
-
-# finish: the rest of the output, then the status.
-finish()
-{
-	cat <&3 >>"$out"
-	exec 3<&-
-	wait "$pid"
-}
-
 case_power_button()
 {
 	needs_kvm "power_button_$1" || return 0
@@ -320,6 +288,45 @@ on_terminal terminal_panic 120 '' "$guests/die.elf -a how=panic"
 on_terminal terminal_timeout 124 '' "$guests/die.elf -a how=spin --timeout 100ms"
 on_terminal terminal_usage 125 '' "$guests/die.elf -c 0"
 
+# --- Configurations -----------------------------------------------------------------
+
+# config_case NAME STATUS PATTERN GUEST ARG...: the machine starts from the
+# configuration that it prints, and the guest finds the same.
+config_case()
+{
+	local name=$1 expected=$2 pattern=$3 guest=$4 status
+
+	shift 4
+	needs_kvm "$name" || return 0
+	: >"$out"
+	"$bantam" run -k "$guests/$guest" "$@" --print-config \
+		>"$tmp/vm.json" 2>"$err" &&
+		"${limit[@]}" "$bantam" run -k "$guests/$guest" "$@" \
+			</dev/null >"$tmp/words" 2>"$err"
+	if [ $? -ne "$expected" ]; then
+		not_ok "$name" 'the machine itself'
+		return
+	fi
+	"${limit[@]}" "$bantam" run --config "$tmp/vm.json" \
+		</dev/null >"$out" 2>"$err"
+	status=$?
+	if [ $status -eq "$expected" ] && ! cmp -s "$tmp/words" "$out"; then
+		diff "$tmp/words" "$out" >"$err"
+		not_ok "$name" 'the guest found another machine'
+		return
+	fi
+	judge "$name" $status "$expected" "$pattern"
+}
+
+config_case config_lean 0 '^profile: lean' acpi.elf --machine lean -c 3 \
+	-a 'cpus=3 profile=lean'
+config_case config_legacy 0 '^profile: legacy' acpi.elf --machine=legacy \
+	-c 64 -a 'cpus=64 profile=legacy' --grace 1s
+config_case config_boot 0 '^cmdline: .*a,b "c d" e=f ram=3073$' boot_pvh.elf,entry=pvh \
+	-m 3073M -i "$tmp/initrd" -a 'a,b "c d" e=f ram=3073'
+config_case config_ends 123 '2:--expect' reboot.elf -a how=acpi --no-reboot \
+	--timeout 9s --expect 'x,y' --fail-on '"z"'
+
 case_big_memory()
 {
 	local total
@@ -336,4 +343,7 @@ case_big_memory
 
 summary
 status=$?
-tests/guest/bad_input.sh && [ $status -eq 0 ]
+for script in outcomes doctor bad_input; do
+	tests/guest/$script.sh || status=1
+done
+exit $status

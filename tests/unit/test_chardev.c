@@ -19,7 +19,10 @@ struct device_end {
 	size_t room;
 	char got[8192];
 	size_t len;
-	unsigned int panics;
+	unsigned int panics, matches;
+	char tapped[64]; /* what the tap heard */
+	size_t tapped_len;
+	unsigned int tap_room;
 	enum terminal_action action;
 };
 
@@ -52,11 +55,27 @@ static void end_action(void *ctx, enum terminal_action action)
 	end.action = action;
 }
 
-static void end_watch(void *ctx, enum watch_event event, const char *line)
+static void end_watch(void *ctx, const struct watch_match *match)
 {
 	(void)ctx;
-	(void)line;
-	end.panics += event == WATCH_PANIC;
+	end.panics += match->event == WATCH_PANIC;
+	end.matches += match->event == WATCH_EXPECT;
+	if (match->event == WATCH_EXPECT)
+		loop_stop(loop);
+}
+
+static void end_tap_output(void *ctx, const uint8_t *data, size_t len)
+{
+	ck_assert_ptr_eq(ctx, &end);
+	ck_assert_uint_le(len, sizeof(end.tapped) - end.tapped_len);
+	memcpy(end.tapped + end.tapped_len, data, len);
+	end.tapped_len += len;
+}
+
+static void end_tap_room(void *ctx)
+{
+	ck_assert_ptr_eq(ctx, &end);
+	end.tap_room++;
 }
 
 static void stop(void *ctx)
@@ -71,9 +90,12 @@ static void run(void)
 	ck_assert_int_eq(loop_run(loop), 0);
 }
 
+static struct watch_patterns *expect;
+
 static void start(int input_fd, bool escapes, size_t room)
 {
 	struct chardev_config config = {
+		.expect = expect,
 		.loop = loop,
 		.input_fd = input_fd,
 		.escapes = escapes,
@@ -98,6 +120,24 @@ static void make_room(size_t room)
 	run();
 }
 
+static void tap(void)
+{
+	const struct chardev_tap config = {
+		.output = end_tap_output,
+		.input_room = end_tap_room,
+		.ctx = &end,
+	};
+
+	ck_assert_int_eq(chardev_set_tap(chardev, &config, &err), 0);
+}
+
+static void print(const char *text)
+{
+	struct char_backend backend = chardev_backend(chardev);
+
+	backend.ops->output(backend.ctx, (const uint8_t *)text, strlen(text));
+}
+
 static void setup(void)
 {
 	memset(&end, 0, sizeof(end));
@@ -110,6 +150,7 @@ static void teardown(void)
 {
 	chardev_free(chardev);
 	loop_free(loop);
+	watch_patterns_free(expect);
 }
 
 START_TEST(chardev_input_pipe_waits_for_the_device)
@@ -306,6 +347,87 @@ START_TEST(chardev_end_line_unfinished_panic_text_is_seen)
 }
 END_TEST
 
+/* The loop ends by the match itself; the turn's timer is not set. */
+START_TEST(chardev_output_prompt_is_matched_by_the_loop)
+{
+	char pattern[] = "login: $";
+	char *items[] = {pattern};
+
+	ck_assert_int_eq(
+		watch_patterns_new(&expect, "--expect", items, 1, &err), 0);
+	start(-1, false, 0);
+	print("a line\nlogin: ");
+	ck_assert_uint_eq(end.matches, 0);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_eq(end.matches, 1);
+}
+END_TEST
+
+START_TEST(chardev_output_is_copied_to_the_tap)
+{
+	start(-1, false, 0);
+	print("before");
+	tap();
+	print("one");
+	run();
+	ck_assert_uint_eq(end.tapped_len, 3);
+	print("two");
+	chardev_flush(chardev, 0);
+	ck_assert_uint_eq(end.tapped_len, 6);
+	ck_assert_mem_eq(end.tapped, "onetwo", 6);
+}
+END_TEST
+
+START_TEST(chardev_input_of_a_console_reaches_the_device)
+{
+	start(-1, false, 4);
+	tap();
+	ck_assert_uint_eq(chardev_input(chardev, (const uint8_t *)"abcdef", 6),
+			  6);
+	ck_assert_mem_eq(end.got, "abcd", 4);
+	make_room(4);
+	ck_assert_uint_eq(end.len, 6);
+	ck_assert_mem_eq(end.got, "abcdef", 6);
+	ck_assert_uint_eq(end.tap_room, 0);
+}
+END_TEST
+
+START_TEST(chardev_input_too_much_of_a_console_is_told_of_room)
+{
+	static const uint8_t data[8000];
+	size_t taken;
+
+	start(-1, false, 16);
+	tap();
+	taken = chardev_input(chardev, data, sizeof(data));
+	ck_assert_uint_gt(taken, 0);
+	ck_assert_uint_lt(taken, sizeof(data));
+	ck_assert_uint_eq(end.tap_room, 0);
+	run();
+	ck_assert_uint_eq(end.tap_room, 0);
+	make_room(taken);
+	ck_assert_uint_eq(end.len, taken);
+	ck_assert_uint_eq(end.tap_room, 1);
+	make_room(taken);
+	ck_assert_uint_eq(end.tap_room, 1);
+}
+END_TEST
+
+/* The device takes all at once, so there is room before the call returns. */
+START_TEST(chardev_input_room_is_told_after_the_call)
+{
+	static const uint8_t data[5000];
+
+	start(-1, false, 8192);
+	tap();
+	ck_assert_uint_lt(chardev_input(chardev, data, sizeof(data)),
+			  sizeof(data));
+	ck_assert_uint_eq(end.tap_room, 0);
+	run();
+	ck_assert_uint_eq(end.tap_room, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("chardev");
@@ -330,6 +452,12 @@ int main(void)
 	tcase_add_test(tcase, chardev_input_quit_key_passes_a_full_device);
 	tcase_add_test(tcase, chardev_output_panic_text_is_seen);
 	tcase_add_test(tcase, chardev_end_line_unfinished_panic_text_is_seen);
+	tcase_add_test(tcase, chardev_output_prompt_is_matched_by_the_loop);
+	tcase_add_test(tcase, chardev_output_is_copied_to_the_tap);
+	tcase_add_test(tcase, chardev_input_of_a_console_reaches_the_device);
+	tcase_add_test(tcase,
+		       chardev_input_too_much_of_a_console_is_told_of_room);
+	tcase_add_test(tcase, chardev_input_room_is_told_after_the_call);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

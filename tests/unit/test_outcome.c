@@ -24,6 +24,26 @@ static const struct {
 	{{.kind = OUTCOME_POWEROFF}, 0},
 	{{.kind = OUTCOME_STOPPED}, 0},
 	{{.kind = OUTCOME_NONE}, 125},
+	{{.kind = OUTCOME_FAIL_ON}, 123},
+	{{.kind = OUTCOME_IDLE}, 124},
+	{{.kind = OUTCOME_EXPECTED}, 0},
+	{{.kind = OUTCOME_DRY_RUN}, 0},
+	/* --expect has not matched: only what the guest did by itself, and what
+	 * stands below that row of the table. */
+	{{.kind = OUTCOME_ERROR, .expect_missed = true}, 125},
+	{{.kind = OUTCOME_CRASH, .expect_missed = true}, 121},
+	{{.kind = OUTCOME_PANIC, .expect_missed = true}, 120},
+	{{.kind = OUTCOME_FAIL_ON, .expect_missed = true}, 123},
+	{{.kind = OUTCOME_TIMEOUT, .expect_missed = true}, 124},
+	{{.kind = OUTCOME_IDLE, .expect_missed = true}, 124},
+	{{.kind = OUTCOME_NO_REBOOT, .expect_missed = true}, 123},
+	{{.kind = OUTCOME_GUEST_STATUS, .expect_missed = true}, 123},
+	{{.kind = OUTCOME_GUEST_STATUS,
+	  .guest_status = 42,
+	  .expect_missed = true},
+	 123},
+	{{.kind = OUTCOME_POWEROFF, .expect_missed = true}, 123},
+	{{.kind = OUTCOME_STOPPED, .expect_missed = true}, 0},
 };
 
 START_TEST(outcome_status_each_kind_gives_its_status)
@@ -47,9 +67,12 @@ END_TEST
 START_TEST(outcome_name_each_kind_has_its_own)
 {
 	for (int i = 0; i < OUTCOME_KINDS; i++)
-		for (int j = 0; j < i; j++)
+		for (int j = 0; j < i; j++) {
 			ck_assert_str_ne(outcome_name((enum outcome_kind)i),
 					 outcome_name((enum outcome_kind)j));
+			ck_assert_str_ne(outcome_word((enum outcome_kind)i),
+					 outcome_word((enum outcome_kind)j));
+		}
 }
 END_TEST
 

@@ -1,0 +1,153 @@
+/*
+ * What the files of the machine share: machine.c builds it and takes it down,
+ * machine_decide.c turns what happens into an outcome, machine_steer.c does
+ * what a user asks of it meanwhile, machine_serial.c is its console.
+ *
+ * Data flows one way. vCPU threads leave what they find out in struct
+ * machine_findings and wake the main thread, and only that decides.
+ */
+#ifndef VMM_MACHINE_PRIVATE_H
+#define VMM_MACHINE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/arch.h"
+#include "vmm/base/error.h"
+#include "vmm/base/guest_mem.h"
+#include "vmm/base/host.h"
+#include "vmm/base/image.h"
+#include "vmm/base/loop.h"
+#include "vmm/bus.h"
+#include "vmm/chardev.h"
+#include "vmm/kvm.h"
+#include "vmm/machine.h"
+#include "vmm/machine_control.h"
+#include "vmm/result.h"
+#include "vmm/vcpu.h"
+#include "vmm/watch.h"
+
+/* What vCPU threads found out since main looked last. */
+struct machine_findings {
+	bool notices[HOST_NOTICES];
+	unsigned int guest_status; /* of HOST_DEBUG_EXIT */
+	bool panic_text;	   /* the kernel began to print its panic */
+	bool panic_end;		   /* and finished */
+	bool matched;		   /* --fail-on or --expect did: see match */
+	bool crashed;
+	struct vcpu_crash crash;
+};
+
+/* The first line that said something, for --result. */
+struct machine_match {
+	bool found;
+	enum watch_event event; /* not WATCH_PANIC_END */
+	size_t pattern;
+	uint64_t number;
+	char line[WATCH_LINE_MAX + 1];
+};
+
+struct machine {
+	struct host host;	       /* what devices see */
+	const struct options *options; /* borrowed */
+
+	/* Owned; each is freed before what stands above it. */
+	struct image kernel, initrd;
+	struct result *result;			 /* NULL without --result */
+	struct watch_patterns *fail_on, *expect; /* NULL without */
+	int signal_fd;
+	struct loop *loop;
+	struct loop_wake *findings_wake;
+	struct loop_timer *timeout, *idle, *grace, *panic;
+	struct loop_fd *signals;
+	struct chardev *serial;
+	struct machine_control *control; /* NULL without --name */
+	struct kvm kvm;
+	struct bus *buses[BUS_KINDS];
+	struct guest_mem *mem;
+	struct arch *arch;
+	struct vcpus *vcpus;
+
+	/* Main thread. Times are loop_now(). */
+	const struct machine_observer *observer; /* borrowed from control, or
+						    NULL */
+	struct outcome outcome;
+	struct error error; /* of OUTCOME_ERROR */
+	bool paused;
+	int64_t idle_from;	   /* no silence before counts */
+	int64_t idle_spent;	   /* paused: ns of silence until then */
+	int64_t first_instruction; /* 0 before it */
+	int64_t end;		   /* 0 before it */
+	uint64_t resets;
+
+	pthread_mutex_t lock;
+	/* Under it. */
+	struct machine_findings findings;
+	struct machine_match match; /* stays, once it is found */
+};
+
+static inline struct machine *machine_of(struct host *host)
+{
+	/* host is the first member. */
+	return (struct machine *)host;
+}
+
+/* --- machine_decide.c ------------------------------------------------------
+ * Main thread, but for the three that leave findings.
+ */
+
+void machine_notice(struct host *host, enum host_notice notice,
+		    unsigned int value);
+void machine_crashed(void *ctx, const struct vcpu_crash *crash);
+void machine_watched(void *ctx, const struct watch_match *match);
+
+/* A loop_fn: look at what was found. */
+void machine_look(void *ctx);
+
+/* loop_fn of the timers. */
+void machine_timed_out(void *ctx);
+void machine_idled(void *ctx);
+void machine_grace_over(void *ctx);
+void machine_panic_over(void *ctx);
+
+/* The guest runs now: arm the timer of --idle-timeout. */
+void machine_watch_silence(struct machine *machine);
+
+/* Signals are there. A loop_fd_fn. */
+void machine_signalled(void *ctx, uint32_t events);
+
+/* Let @kind be the outcome unless there is one, and leave the loop. */
+void machine_end(struct machine *machine, enum outcome_kind kind);
+
+/* End for want of something on the host: @err says what. */
+void machine_fail(struct machine *machine, const struct error *err);
+
+/* Press the power button, with --grace; when that is so already, the plug. */
+void machine_ask_stop(struct machine *machine);
+
+/* Reboot in place; the vCPUs have stopped. */
+int machine_reboot(struct machine *machine, struct error *err);
+
+/* --- machine_steer.c -------------------------------------------------------
+ */
+
+/* Tell the observer, if there is one. */
+void machine_tell(struct machine *machine, enum machine_event event);
+
+/* Let stopped vCPUs go on, unless the machine is paused. */
+void machine_go_on(struct machine *machine);
+
+/* loop_now() since when the guest has printed nothing. */
+int64_t machine_silent_since(const struct machine *machine);
+
+/* --- machine_serial.c ------------------------------------------------------
+ */
+
+/* Make machine->serial. */
+int machine_make_serial(struct machine *machine, struct error *err);
+
+/* Let machine->observer hear what it prints. */
+int machine_tap_serial(struct machine *machine, struct error *err);
+
+#endif
