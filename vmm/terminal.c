@@ -160,6 +160,10 @@ enum terminal_action terminal_escape_filter(struct terminal_escape *escape,
 			continue;
 		}
 		escape->pending = false;
+		if (escape->detach && in[i] == 'd') {
+			action = TERMINAL_QUIT;
+			continue;
+		}
 		switch (in[i]) {
 		case 'x':
 			action = TERMINAL_QUIT;

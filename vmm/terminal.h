@@ -34,13 +34,14 @@ void terminal_restore(void);
 
 enum terminal_action {
 	TERMINAL_NONE,
-	TERMINAL_QUIT, /* Ctrl-A x */
+	TERMINAL_QUIT, /* Ctrl-A x; Ctrl-A d if asked for */
 	TERMINAL_HELP, /* Ctrl-A h */
 };
 
 /* Where the filter is between two reads; zero-initialised, embedded. */
 struct terminal_escape {
 	bool pending; /* Ctrl-A was the last byte */
+	bool detach;  /* set by the user: Ctrl-A d is TERMINAL_QUIT, too */
 };
 
 /**

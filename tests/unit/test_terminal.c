@@ -80,6 +80,26 @@ START_TEST(escape_filter_byte_by_byte_gives_the_same)
 }
 END_TEST
 
+START_TEST(escape_filter_with_detach_takes_d_as_quit)
+{
+	struct terminal_escape escape = {.detach = true};
+	uint8_t out[8];
+	size_t out_len;
+
+	ck_assert_int_eq(terminal_escape_filter(&escape,
+						(const uint8_t *)"a\001db", 4,
+						out, &out_len),
+			 TERMINAL_QUIT);
+	ck_assert_uint_eq(out_len, 1);
+	escape = (struct terminal_escape){.detach = false};
+	ck_assert_int_eq(terminal_escape_filter(&escape,
+						(const uint8_t *)"a\001db", 4,
+						out, &out_len),
+			 TERMINAL_NONE);
+	ck_assert_uint_eq(out_len, 4);
+}
+END_TEST
+
 /* --- Raw mode ---------------------------------------------------------- */
 
 static struct termios cooked; /* the pty as it was made */
@@ -408,6 +428,7 @@ int main(void)
 			    COUNT(filter_cases));
 	tcase_add_loop_test(tcase, escape_filter_byte_by_byte_gives_the_same, 0,
 			    COUNT(filter_cases));
+	tcase_add_test(tcase, escape_filter_with_detach_takes_d_as_quit);
 	tcase_add_test(tcase, raw_then_restore_gives_mode_back);
 	tcase_add_test(tcase, raw_then_exit_gives_mode_back);
 	tcase_add_loop_test(tcase, raw_then_fatal_signal_gives_mode_back, 0,
