@@ -9,12 +9,14 @@
 #define VMM_ARCH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include <jansson.h>
 #include <linux/kvm.h>
 
+#include "vmm/base/check.h"
 #include "vmm/base/error.h"
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/host.h"
@@ -110,6 +112,13 @@ int arch_boot(struct arch *arch, struct error *err);
  */
 void arch_power_button(struct arch *arch);
 
+/* The vCPUs are let go after a pause: a guest that asks for it can hear why
+ * time has jumped. */
+void arch_resumed(struct arch *arch);
+
+/* What profile the machine has: "lean" or "legacy". Since arch_new(). */
+const char *arch_profile_name(const struct arch *arch);
+
 /* Bytes that the serial port's receive FIFO has room for. Main thread, vCPUs
  * may run. */
 size_t arch_serial_room(struct arch *arch);
@@ -137,5 +146,15 @@ int arch_save(struct arch *arch, json_t **out, struct error *err);
  * Return: 0, or a negative errno with @err naming the part and member.
  */
 int arch_restore(struct arch *arch, const json_t *state, struct error *err);
+
+/**
+ * arch_checks() - What `bantam doctor` looks at on this architecture, in the
+ * order in which it says so.
+ * @count: out, how many
+ *
+ * Those that need KVM run guests of a few instructions, each at most a second,
+ * in a process of a single thread. Needs no struct arch.
+ */
+const struct check *arch_checks(size_t *count);
 
 #endif

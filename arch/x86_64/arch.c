@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
 #include "acpi/ged.h"
 #include "acpi/pm.h"
 #include "arch/x86_64/acpi.h"
@@ -420,6 +423,17 @@ void arch_power_button(struct arch *arch)
 		pm_power_button(arch->pm);
 }
 
+/*
+ * Sets PVCLOCK_GUEST_STOPPED, by which Linux's soft-lockup watchdog forgives a
+ * pause (api.rst, KVM_KVMCLOCK_CTRL). EINVAL from a vCPU whose guest has no
+ * kvmclock, which has nobody to tell.
+ */
+void arch_resumed(struct arch *arch)
+{
+	for (unsigned int i = 0; i < arch->config.cpus; i++)
+		ioctl(arch->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0UL);
+}
+
 size_t arch_serial_room(struct arch *arch)
 {
 	return serial_room(arch->serial);
@@ -438,6 +452,11 @@ static const char *const arch_profile_names[] = {
 	[ARCH_PROFILE_LEAN] = "lean",
 	[ARCH_PROFILE_LEGACY] = "legacy",
 };
+
+const char *arch_profile_name(const struct arch *arch)
+{
+	return arch_profile_names[arch->profile];
+}
 
 /* Put value under key; without memory for either, fail. Takes value. */
 static int arch_put(json_t *object, const char *key, json_t *value)

@@ -77,20 +77,28 @@ static int x86_kvm_check_cpus(x86_kvm_extension_fn *extension, void *ctx,
 			 cpus, most);
 }
 
-int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
-		       unsigned int cpus, struct error *err)
+static bool x86_kvm_missing_with(x86_kvm_extension_fn *extension, void *ctx,
+				 bool legacy, char *list, size_t size)
 {
-	char missing[ERROR_TEXT_MAX / 2] = "";
-
+	list[0] = '\0';
 	for (size_t i = 0; i < sizeof(kvm_needs) / sizeof(kvm_needs[0]); i++) {
 		const struct kvm_need *need = &kvm_needs[i];
 
 		if (need->legacy && !legacy)
 			continue;
 		if (extension(ctx, need->capability) <= 0)
-			x86_kvm_list(missing, sizeof(missing), need);
+			x86_kvm_list(list, size, need);
 	}
-	if (missing[0])
+	return list[0] != '\0';
+}
+
+int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
+		       unsigned int cpus, struct error *err)
+{
+	char missing[ERROR_TEXT_MAX / 2];
+
+	if (x86_kvm_missing_with(extension, ctx, legacy, missing,
+				 sizeof(missing)))
 		return error_set(err, ENOTSUP,
 				 "this host's KVM lacks %s: use a kernel of "
 				 "Linux 5.14 or later with KVM complete",
@@ -109,4 +117,9 @@ static int x86_kvm_ask(void *ctx, int capability)
 int x86_kvm_check(int kvm_fd, bool legacy, unsigned int cpus, struct error *err)
 {
 	return x86_kvm_check_with(x86_kvm_ask, &kvm_fd, legacy, cpus, err);
+}
+
+bool x86_kvm_missing(int kvm_fd, bool legacy, char *list, size_t size)
+{
+	return x86_kvm_missing_with(x86_kvm_ask, &kvm_fd, legacy, list, size);
 }

@@ -5,6 +5,7 @@
 #define ARCH_X86_64_KVM_CHECK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "vmm/base/error.h"
 
@@ -31,5 +32,15 @@ int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
  */
 int x86_kvm_check(int kvm_fd, bool legacy, unsigned int cpus,
 		  struct error *err);
+
+/**
+ * x86_kvm_missing() - Name the capabilities that KVM lacks, and what for.
+ * @kvm_fd: /dev/kvm
+ * @legacy: the profile
+ * @list: out, "" if there are none; cut at @size - 1 bytes
+ *
+ * Return: whether any is missing.
+ */
+bool x86_kvm_missing(int kvm_fd, bool legacy, char *list, size_t size);
 
 #endif

@@ -1,0 +1,521 @@
+/*
+ * The machine of the micro guests.
+ *
+ * Theory of operation. A guest that hangs, or a KVM that hangs one, has to come
+ * back: a timer sends SIGRTMIN, whose handler sets immediate_exit in the vCPU's
+ * kvm_run. If KVM_RUN is under way then, the signal ends it; if the signal came
+ * just before, immediate_exit does (api.rst, KVM_RUN). The handler gets the
+ * address from the timer, so nothing is global.
+ *
+ * The guests are ours, and all that they can do is to end badly.
+ * Specifications: Documentation/virt/kvm/api.rst of Linux; AMD64 Architecture
+ * Programmer's Manual ("APM") volume 2 for the registers and tables.
+ */
+#include "arch/x86_64/micro_vm.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "arch/x86_64/cpuid.h"
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/micro_guests.h"
+#include "arch/x86_64/vcpu_msrs.h"
+#include "vmm/base/bytes.h"
+#include "vmm/base/guest_mem.h"
+
+#define MICRO_SIGNAL SIGRTMIN
+
+/* APM 3.1 */
+#define CR0_PE	    0x00000001
+#define CR0_ET	    0x00000010
+#define CR0_NE	    0x00000020
+#define CR0_PG	    0x80000000
+#define CR4_PAE	    0x00000020
+#define CR4_OSFXSR  0x00000200
+#define EFER_SCE    0x00000001
+#define EFER_LME    0x00000100
+#define EFER_LMA    0x00000400
+#define RFLAGS_IOPL 0x3000
+#define RFLAGS_ONE  0x0002 /* always set */
+
+/* APM 5.4: entries of page tables */
+#define PAGE_P	   0x001
+#define PAGE_RW	   0x002
+#define PAGE_US	   0x004
+#define PAGE_PS	   0x080
+#define PAGE_2M	   UINT64_C(0x200000)
+#define PAGE_FLAGS (PAGE_P | PAGE_RW | PAGE_US)
+
+/* APM 4.8: descriptors of long mode; of code and data, only attributes count */
+#define DESCRIPTOR_KERNEL_CODE UINT64_C(0x00af9b000000ffff)
+#define DESCRIPTOR_DATA	       UINT64_C(0x00cf93000000ffff)
+#define DESCRIPTOR_USER_CODE   UINT64_C(0x00affb000000ffff)
+#define DESCRIPTOR_USER_DATA   UINT64_C(0x00cff3000000ffff)
+#define DESCRIPTOR_BUSY_TSS    UINT64_C(0x00008b0000000000)
+#define TSS_LIMIT	       0x67
+#define TSS_RSP0	       4 /* offset, APM 12.2.5 */
+#define TYPE_CODE	       0xb
+#define TYPE_DATA	       0x3
+#define TYPE_BUSY_TSS	       0xb
+#define GATE_SIZE	       16
+#define GATE_INTERRUPT	       0x8e00 /* present, 64-bit interrupt gate */
+#define GATE_DPL3	       0x6000
+
+/* APM 6.1.1 */
+#define MSR_STAR   0xc0000081
+#define MSR_LSTAR  0xc0000082
+#define MSR_SFMASK 0xc0000084
+
+/* APM 16.9: IA32_APIC_BASE's enable bits, xAPIC and x2APIC */
+#define APIC_BASE_ENABLE 0xc00
+
+struct micro_vm {
+	int kvm_fd;	       /* borrowed */
+	int vm_fd;	       /* owned */
+	int vcpu_fd;	       /* owned */
+	size_t run_size;       /* of the mapping below */
+	struct kvm_run *run;   /* owned mapping */
+	struct guest_mem *mem; /* owned */
+	struct cpuid *cpuid;   /* owned */
+};
+
+/* A call of KVM. @what: for the message. */
+static int micro_vm_ioctl(int fd, unsigned long request, void *data,
+			  const char *what, struct error *err)
+{
+	int errnum;
+
+	if (ioctl(fd, request, data) >= 0)
+		return 0;
+	errnum = errno;
+	return error_set(err, errnum, "%s fails: %s", what, strerror(errnum));
+}
+
+#define MICRO_VM_IOCTL(fd, request, data, err) \
+	micro_vm_ioctl(fd, request, data, #request, err)
+
+/* --- Guest memory --------------------------------------------------------- */
+
+/* All addresses are constants inside the guest's memory. */
+static void micro_vm_write64(struct micro_vm *vm, uint64_t gpa, uint64_t value)
+{
+	le64 data = le64_of(value);
+	int ret = guest_mem_write(vm->mem, gpa, &data, sizeof(data));
+
+	assert(!ret);
+	(void)ret;
+}
+
+static uint64_t micro_vm_address(const uint8_t *guest)
+{
+	return MICRO_CODE + (uintptr_t)guest - (uintptr_t)micro_begin;
+}
+
+static void micro_vm_write_gate(struct micro_vm *vm, unsigned int vector,
+				uint64_t handler, uint64_t flags)
+{
+	uint64_t low = (handler & 0xffff) | MICRO_KERNEL_CS << 16 |
+		       (GATE_INTERRUPT | flags) << 32;
+
+	/* The handler's other bits are 0: it lies below 64 KiB. */
+	micro_vm_write64(vm, MICRO_IDT + GATE_SIZE * (uint64_t)vector, low);
+}
+
+static void micro_vm_write_idt(struct micro_vm *vm)
+{
+	uint64_t handler = micro_vm_address(micro_exceptions);
+
+	for (unsigned int i = 0; i < MICRO_EXCEPTIONS; i++)
+		micro_vm_write_gate(vm, i, handler + i * MICRO_EXCEPTION_SIZE,
+				    0);
+	handler = micro_vm_address(micro_return);
+	micro_vm_write_gate(vm, MICRO_VECTOR_BP, handler, 0);
+	micro_vm_write_gate(vm, MICRO_VECTOR_RETURN, handler, 0);
+	handler = micro_vm_address(micro_irq_gate);
+	micro_vm_write_gate(vm, MICRO_VECTOR_IRQ, handler, 0);
+	handler = micro_vm_address(micro_int_gate);
+	micro_vm_write_gate(vm, MICRO_VECTOR_INT, handler, GATE_DPL3);
+}
+
+static void micro_vm_write_gdt(struct micro_vm *vm)
+{
+	micro_vm_write64(vm, MICRO_GDT + MICRO_KERNEL_CS,
+			 DESCRIPTOR_KERNEL_CODE);
+	micro_vm_write64(vm, MICRO_GDT + MICRO_KERNEL_SS, DESCRIPTOR_DATA);
+	micro_vm_write64(vm, MICRO_GDT + (MICRO_USER_SS & ~7),
+			 DESCRIPTOR_USER_DATA);
+	micro_vm_write64(vm, MICRO_GDT + (MICRO_USER_CS & ~7),
+			 DESCRIPTOR_USER_CODE);
+	micro_vm_write64(vm, MICRO_GDT + MICRO_TR,
+			 DESCRIPTOR_BUSY_TSS | MICRO_TSS << 16 | TSS_LIMIT);
+	micro_vm_write64(vm, MICRO_TSS + TSS_RSP0, MICRO_KERNEL_STACK);
+}
+
+static int micro_vm_load(struct micro_vm *vm, struct error *err)
+{
+	const struct guest_mem_region ram = {.size = MICRO_RAM};
+	struct kvm_userspace_memory_region slot = {.memory_size = MICRO_RAM};
+	size_t size = (uintptr_t)micro_end - (uintptr_t)micro_begin;
+	int ret;
+
+	ret = guest_mem_new(&vm->mem, &ram, 1, 0, err);
+	if (ret)
+		return ret;
+	micro_vm_write64(vm, MICRO_PML4, MICRO_PDPT | PAGE_FLAGS);
+	micro_vm_write64(vm, MICRO_PDPT, MICRO_PD | PAGE_FLAGS);
+	micro_vm_write64(vm, MICRO_PD, PAGE_FLAGS | PAGE_PS);
+	micro_vm_write64(vm, MICRO_PD + 8, PAGE_2M | PAGE_FLAGS | PAGE_PS);
+	micro_vm_write_gdt(vm);
+	micro_vm_write_idt(vm);
+	ret = guest_mem_write(vm->mem, MICRO_CODE, micro_begin, size);
+	assert(!ret);
+
+	slot.userspace_addr = (uintptr_t)guest_mem_span(vm->mem, 0, MICRO_RAM);
+	return MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot,
+			      err);
+}
+
+/* --- The machine ---------------------------------------------------------- */
+
+/* The two ways of an interrupt from outside to the guest. */
+static int micro_vm_init_interrupts(struct micro_vm *vm, struct error *err)
+{
+	struct {
+		uint32_t nr, flags;
+		struct kvm_irq_routing_entry entries[2];
+	} routing = {
+		.nr = 2,
+		.entries = {{
+				    .gsi = MICRO_GSI_IOAPIC,
+				    .type = KVM_IRQ_ROUTING_IRQCHIP,
+				    .u.irqchip = {KVM_IRQCHIP_IOAPIC,
+						  MICRO_GSI_IOAPIC},
+			    },
+			    {
+				    .gsi = MICRO_GSI_MSI,
+				    .type = KVM_IRQ_ROUTING_MSI,
+				    .u.msi = {.address_lo = LAYOUT_LAPIC,
+					      .data = MICRO_VECTOR_IRQ},
+			    }},
+	};
+	struct kvm_irqchip ioapic = {.chip_id = KVM_IRQCHIP_IOAPIC};
+	int ret;
+
+	static_assert(offsetof(struct kvm_irq_routing, nr) == 0 &&
+			      offsetof(struct kvm_irq_routing, entries) == 8,
+		      "routing is a struct kvm_irq_routing");
+	ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_CREATE_IRQCHIP, NULL, err);
+	if (!ret)
+		ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_GSI_ROUTING, &routing,
+				     err);
+	if (!ret)
+		ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_GET_IRQCHIP, &ioapic, err);
+	if (ret)
+		return ret;
+	/* Unmasked, edge, fixed, to the APIC with ID 0. */
+	ioapic.chip.ioapic.redirtbl[MICRO_GSI_IOAPIC].bits = MICRO_VECTOR_IRQ;
+	return MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_IRQCHIP, &ioapic, err);
+}
+
+/* Where SYSCALL leads, and that it leaves RFLAGS, with IOPL, alone. */
+static int micro_vm_set_msrs(const struct micro_vm *vm, struct error *err)
+{
+	const uint64_t selectors = (uint64_t)MICRO_SYSRET_BASE << 48 |
+				   (uint64_t)MICRO_KERNEL_CS << 32;
+	const uint64_t entry = micro_vm_address(micro_syscall_entry);
+	struct vcpu_msr_batch batch = {.count = 0};
+	int ret;
+
+	ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_STAR, selectors, err);
+	if (!ret)
+		ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_LSTAR, entry,
+					 err);
+	if (!ret)
+		ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_SFMASK, 0,
+					 err);
+	return ret ? ret : vcpu_msr_batch_flush(&batch, vm->vcpu_fd, err);
+}
+
+static int micro_vm_init_vcpu(struct micro_vm *vm, struct error *err)
+{
+	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0UL);
+	void *run;
+	int ret;
+
+	vm->vcpu_fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, 0UL);
+	if (vm->vcpu_fd < 0)
+		return error_set(err, errno, "KVM creates no vCPU: %s",
+				 strerror(errno));
+	if (size < (int)sizeof(*vm->run))
+		return error_set(err, EPROTO,
+				 "KVM_GET_VCPU_MMAP_SIZE: expected %zu or "
+				 "more, found %d",
+				 sizeof(*vm->run), size);
+	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		   vm->vcpu_fd, 0);
+	if (run == MAP_FAILED)
+		return error_set(err, errno, "KVM's vCPU cannot be mapped: %s",
+				 strerror(errno));
+	vm->run = run;
+	vm->run_size = (size_t)size;
+
+	ret = cpuid_new(&vm->cpuid, vm->kvm_fd, 1, err);
+	if (!ret)
+		ret = cpuid_set(vm->cpuid, vm->vcpu_fd, 0, err);
+	return ret ? ret : micro_vm_set_msrs(vm, err);
+}
+
+static int micro_vm_init(struct micro_vm *vm, struct error *err)
+{
+	int ret;
+
+	/* A signal makes it fail with EINTR; nothing was created then. */
+	do {
+		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0UL);
+	} while (vm->vm_fd < 0 && errno == EINTR);
+	if (vm->vm_fd < 0)
+		return error_set(err, errno, "KVM creates no machine: %s",
+				 strerror(errno));
+	/* On Intel a vCPU starts in real mode, which may need a TSS. */
+	if (ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0)
+		return error_set(err, errno, "KVM_SET_TSS_ADDR fails: %s",
+				 strerror(errno));
+	ret = micro_vm_load(vm, err);
+	if (!ret)
+		ret = micro_vm_init_interrupts(vm, err);
+	return ret ? ret : micro_vm_init_vcpu(vm, err);
+}
+
+int micro_vm_new(struct micro_vm **out, int kvm_fd, struct error *err)
+{
+	struct micro_vm *vm = calloc(1, sizeof(*vm));
+	int ret;
+
+	if (!vm)
+		return error_set(err, ENOMEM, "out of memory");
+	*vm = (struct micro_vm){.kvm_fd = kvm_fd, .vm_fd = -1, .vcpu_fd = -1};
+	ret = micro_vm_init(vm, err);
+	if (ret) {
+		micro_vm_free(vm);
+		return ret;
+	}
+	*out = vm;
+	return 0;
+}
+
+void micro_vm_free(struct micro_vm *vm)
+{
+	if (!vm)
+		return;
+	if (vm->run)
+		munmap(vm->run, vm->run_size);
+	if (vm->vcpu_fd >= 0)
+		close(vm->vcpu_fd);
+	if (vm->vm_fd >= 0)
+		close(vm->vm_fd);
+	guest_mem_free(vm->mem);
+	cpuid_free(vm->cpuid);
+	free(vm);
+}
+
+int micro_vm_fd(const struct micro_vm *vm)
+{
+	return vm->vm_fd;
+}
+
+/* --- Registers ------------------------------------------------------------ */
+
+static struct kvm_segment micro_vm_segment(uint16_t selector, uint8_t type)
+{
+	return (struct kvm_segment){
+		.limit = UINT32_MAX,
+		.selector = selector,
+		.type = type,
+		.present = 1,
+		.dpl = selector & 3,
+		.db = type == TYPE_DATA,
+		.s = 1,
+		.l = type == TYPE_CODE,
+		.g = 1,
+	};
+}
+
+static void micro_vm_fill_sregs(struct kvm_sregs *sregs, unsigned int cpl)
+{
+	sregs->cs = micro_vm_segment(cpl ? MICRO_USER_CS : MICRO_KERNEL_CS,
+				     TYPE_CODE);
+	sregs->ss = micro_vm_segment(cpl ? MICRO_USER_SS : MICRO_KERNEL_SS,
+				     TYPE_DATA);
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss;
+	sregs->tr = (struct kvm_segment){
+		.base = MICRO_TSS,
+		.limit = TSS_LIMIT,
+		.selector = MICRO_TR,
+		.type = TYPE_BUSY_TSS,
+		.present = 1,
+	};
+	sregs->gdt.base = MICRO_GDT;
+	sregs->gdt.limit = MICRO_GDT_SIZE - 1;
+	sregs->idt.base = MICRO_IDT;
+	sregs->idt.limit = GATE_SIZE * 256 - 1;
+	sregs->cr0 = CR0_PE | CR0_ET | CR0_NE | CR0_PG;
+	sregs->cr3 = MICRO_PML4;
+	sregs->cr4 = CR4_PAE | CR4_OSFXSR;
+	sregs->efer = EFER_LME | EFER_LMA | EFER_SCE;
+	sregs->apic_base |= APIC_BASE_ENABLE;
+}
+
+int micro_vm_enter(struct micro_vm *vm, const uint8_t *guest, unsigned int cpl,
+		   struct error *err)
+{
+	struct kvm_regs regs = {
+		.rip = micro_vm_address(guest),
+		.rsp = cpl ? MICRO_USER_STACK : MICRO_KERNEL_STACK,
+		.rflags = RFLAGS_ONE | RFLAGS_IOPL,
+	};
+	struct kvm_sregs sregs;
+	int ret;
+
+	ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_GET_SREGS, &sregs, err);
+	if (ret)
+		return ret;
+	micro_vm_fill_sregs(&sregs, cpl);
+	ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_SET_SREGS, &sregs, err);
+	if (ret)
+		return ret;
+	return MICRO_VM_IOCTL(vm->vcpu_fd, KVM_SET_REGS, &regs, err);
+}
+
+int micro_vm_counter(const struct micro_vm *vm, uint64_t *counter,
+		     struct error *err)
+{
+	struct kvm_regs regs;
+	int ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_GET_REGS, &regs, err);
+
+	if (!ret)
+		*counter = regs.rcx;
+	return ret;
+}
+
+/* --- Running -------------------------------------------------------------- */
+
+static void micro_vm_time_is_up(int signum, siginfo_t *info, void *context)
+{
+	struct kvm_run *run = info->si_value.sival_ptr;
+
+	(void)signum;
+	(void)context;
+	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_RELAXED);
+}
+
+/* Let the handler be called for this vCPU in @limit ms. */
+static int micro_vm_start_timer(struct micro_vm *vm, unsigned int limit,
+				timer_t *timer, struct error *err)
+{
+	struct sigaction action = {
+		.sa_sigaction = micro_vm_time_is_up,
+		.sa_flags = SA_SIGINFO, /* no SA_RESTART: KVM_RUN must end */
+	};
+	struct sigevent event = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = MICRO_SIGNAL,
+		.sigev_value.sival_ptr = vm->run,
+	};
+	struct itimerspec when = {
+		.it_value = {.tv_sec = limit / 1000,
+			     .tv_nsec = limit % 1000 * 1000000L},
+	};
+	sigset_t set;
+
+	/* Whoever started us may have it blocked. */
+	sigemptyset(&set);
+	sigaddset(&set, MICRO_SIGNAL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+	sigaction(MICRO_SIGNAL, &action, NULL);
+	if (timer_create(CLOCK_MONOTONIC, &event, timer) < 0)
+		return error_set(err, errno, "timer_create fails: %s",
+				 strerror(errno));
+	timer_settime(*timer, 0, &when, NULL);
+	return 0;
+}
+
+static void micro_vm_judge(const struct micro_vm *vm, struct micro_exit *how)
+{
+	const struct kvm_run *run = vm->run;
+
+	*how = (struct micro_exit){
+		.kind = MICRO_EXIT_OTHER,
+		.reason = run->exit_reason,
+	};
+	if (run->exit_reason == KVM_EXIT_IO &&
+	    run->io.direction == KVM_EXIT_IO_OUT) {
+		how->kind = MICRO_EXIT_PORT;
+		how->port = run->io.port;
+		how->value = *((const uint8_t *)run + run->io.data_offset);
+	} else if (run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+		   run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
+		how->kind = MICRO_EXIT_EMULATION;
+	}
+}
+
+int micro_vm_run(struct micro_vm *vm, unsigned int limit,
+		 struct micro_exit *how, struct error *err)
+{
+	timer_t timer;
+	int ret, errnum;
+
+	vm->run->immediate_exit = 0;
+	ret = micro_vm_start_timer(vm, limit, &timer, err);
+	if (ret)
+		return ret;
+	/* Other signals, such as that of a resized terminal, do not count. */
+	do {
+		ret = ioctl(vm->vcpu_fd, KVM_RUN, 0UL);
+		errnum = errno;
+	} while (ret < 0 && (errnum == EINTR || errnum == EAGAIN) &&
+		 !__atomic_load_n(&vm->run->immediate_exit, __ATOMIC_RELAXED));
+	timer_delete(timer);
+	if (ret == 0) {
+		micro_vm_judge(vm, how);
+		return 0;
+	}
+	if (errnum != EINTR && errnum != EAGAIN)
+		return error_set(err, errnum, "KVM_RUN fails: %s",
+				 strerror(errnum));
+	*how = (struct micro_exit){.kind = MICRO_EXIT_TIMEOUT};
+	return 0;
+}
+
+void micro_exit_describe(const struct micro_exit *how, char *text, size_t size)
+{
+	switch (how->kind) {
+	case MICRO_EXIT_PORT:
+		if (how->port == MICRO_PORT_EXCEPTION)
+			snprintf(text, size, "raises exception %u", how->value);
+		else
+			snprintf(text, size, "goes astray (port 0x%x)",
+				 how->port);
+		break;
+	case MICRO_EXIT_TIMEOUT:
+		snprintf(text, size, "hangs");
+		break;
+	case MICRO_EXIT_EMULATION:
+		snprintf(text, size, "is unknown to KVM's emulator");
+		break;
+	case MICRO_EXIT_OTHER:
+		if (how->reason == KVM_EXIT_SHUTDOWN)
+			snprintf(text, size, "ends in a triple fault");
+		else
+			snprintf(text, size, "ends with KVM's exit reason %u",
+				 how->reason);
+		break;
+	}
+}
