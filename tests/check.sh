@@ -3,7 +3,9 @@
 #
 #   layers  the include rules (tests/lint/layers.sh), and that they can fail
 #   unit    the programs named in $UNIT, written with Check
+#   cli     help, manual page, completion, usage errors (tests/cli/run.sh)
 #   guest   freestanding guests on /dev/kvm (tests/guest/run.sh)
+#   script  scripts that steer named machines, on /dev/kvm (tests/script/)
 #   rig     Linux guests in the nested KVM (tests/rig/check.sh)
 #
 # A group prints a line a test, `ok NAME`, `not ok NAME: why` or `skip: NAME:
@@ -72,8 +74,21 @@ check_group_unit() {
 	done
 }
 
+check_group_cli() {
+	tests/cli/run.sh
+}
+
 check_group_guest() {
 	tests/guest/run.sh
+}
+
+# Both run, whatever becomes of the first.
+check_group_script() {
+	local status=0
+
+	tests/script/machines.sh || status=1
+	tests/script/clients.sh || status=1
+	return "$status"
 }
 
 check_group_rig() {
@@ -142,7 +157,7 @@ check_took() {
 }
 
 if [[ $# -eq 0 ]]; then
-	echo "usage: check.sh GROUP... (layers, unit, guest, rig)" >&2
+	echo "usage: check.sh GROUP... (layers, unit, cli, guest, script, rig)" >&2
 	exit 2
 fi
 mkdir -p "$logs"

@@ -27,8 +27,7 @@ demo_step() {
 }
 
 demo_build() {
-	$make --no-print-directory -j"$(nproc)" "$B/bantam" \
-		"$B/tests/rig/kvm_probe"
+	$make --no-print-directory -j"$(nproc)" "$B/bantam"
 }
 
 demo_initramfs() {
@@ -46,14 +45,8 @@ demo_initramfs() {
 }
 
 demo_choose() {
-	local verdict
-
-	if verdict=$("$B/tests/rig/kvm_probe"); then
-		where=/dev/kvm
-	else
-		where=rig
-	fi
-	echo "$verdict"
+	where=/dev/kvm
+	"$B/bantam" doctor || where=rig
 	if [[ $where == rig ]]; then
 		echo "so the guest boots in the rig: a KVM nested in QEMU's" \
 			"software CPU, many times slower"

@@ -20,22 +20,22 @@ demo: ## boot Debian's kernel with a busybox user space, once
 check: ## build and run all tests
 	@tests/setup/deps.sh build guest rig check
 	@$(submake) check-build
-	@$(check_env) tests/check.sh layers unit guest rig
+	@$(check_env) tests/check.sh layers unit cli guest script rig
 
 .PHONY: check-fast
-check-fast: ## unit tests and freestanding guests, under a minute
+check-fast: ## unit tests, freestanding guests, scripts: about a minute
 	@tests/setup/deps.sh build guest check
 	@$(submake) check-build
-	@$(check_env) tests/check.sh layers unit guest
+	@$(check_env) tests/check.sh layers unit cli guest script
 
 .PHONY: check-build
-check-build: $B/bantam $B/tests/rig/kvm_probe $(unit_bins) $(guests)
+check-build: $B/bantam $B/tests/script/hostile $(unit_bins) $(guests)
 
 .PHONY: lint
 lint: ## layout, static analysis, scripts, manual pages
 	@tests/setup/deps.sh build check lint
 	@CPPFLAGS="$(subst ",\",$(all_cppflags))" tests/lint/run.sh
 
-$B/tests/rig/kvm_probe: $B/tests/rig/kvm_probe.o
+$B/tests/script/hostile: $B/tests/script/hostile.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^

@@ -11,8 +11,9 @@ for dir in vmm arch pci acpi virtio jail tests; do
 done
 mapfile -t files < <(find "${dirs[@]}" -name '*.[ch]' | sort)
 mapfile -t scripts < <(
-	grep -rlE '^#!/bin/(ba)?sh' .ci tests --include='*.sh' --include=run |
-		sort
+	grep -rlE '^#!/bin/(ba)?sh' .ci docs tests --include='*.sh' \
+		--include=run | sort
+	echo completions/bantam.bash
 )
 # Freestanding guests and fuzzers are built with flags of their own.
 mapfile -t sources < <(

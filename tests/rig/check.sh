@@ -6,7 +6,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export BANTAM=${BANTAM:-$PWD/build/x86_64/bantam}
-B=${B:-build/x86_64}
 limit=1200
 kernel=cache/x86_64/cloud
 out=build/rig
@@ -35,5 +34,5 @@ for format in gzip xz lzma zstd bzip2; do
 		"$image"
 done
 
-RIG_PROBE=$PWD/$B/tests/rig/kvm_probe RIG_KERNEL=$PWD/$kernel \
-	tests/rig/run.sh --timeout "$limit" -- tests/rig/suite.sh "$@"
+RIG_KERNEL=$PWD/$kernel tests/rig/run.sh --timeout "$limit" -- \
+	tests/rig/suite.sh "$@"

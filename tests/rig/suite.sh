@@ -490,10 +490,23 @@ case_no_kvm() {
 	suite_one_error '/dev/kvm'
 }
 
-# What `make demo` decides by.
-case_probe() {
-	"$RIG_PROBE" >"$out" 2>"$err" || suite_fail "status $?, expected 0"
-	suite_says 'runs on the CPU'
+# What `make demo` decides by. Nothing fails here, whatever may be missing.
+case_doctor() {
+	"${user[@]}" "$bantam" doctor >"$out" 2>"$err"
+	suite_status "$?" 0
+	suite_says '^ok +kernel code +.*on the CPU itself'
+	suite_says '^ok +instructions +int3, int n, popcnt,'
+	suite_says '^ok +MSI '
+	suite_never '^(fail|skip) '
+	[[ $(tail -n 1 "$out") == 'Can Linux run here? Yes.' ]] ||
+		suite_fail "the last line is not a yes"
+}
+
+case_doctor_json() {
+	"${user[@]}" "$bantam" doctor --json >"$out" 2>"$err"
+	suite_status "$?" 0
+	suite_says '^  "linux": true,$'
+	suite_says '^  "why": ""$'
 }
 
 # --- Running them ------------------------------------------------------------------------

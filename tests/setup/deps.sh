@@ -21,6 +21,7 @@ packages() {
 		build	liblzma-dev	kernel payloads in xz and lzma
 		build	libbz2-dev	kernel payloads in bzip2
 		build	zlib1g-dev	kernel payloads in gzip
+		build	libssl-dev	SHA-256 of what was booted
 		guest	busybox-static	user space of Linux guests
 		guest	cpio	initramfs images
 		guest	lz4	unpacks Debian's cloud kernel
