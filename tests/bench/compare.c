@@ -148,8 +148,9 @@ static double median(const double *values, int runs)
 static void print_row(const char *name, const char *what, const double *values,
 		      const double *first, int runs)
 {
-	double ratios[RUNS_MAX], low = values[0], high = values[0];
+	double ratios[RUNS_MAX], low, high;
 
+	low = high = values[0];
 	for (int i = 0; i < runs; i++) {
 		ratios[i] = values[i] / first[i];
 		low = values[i] < low ? values[i] : low;
@@ -193,12 +194,13 @@ int main(int argc, char **argv)
 	for (at = optind; at + 1 < argc && count < COMMANDS_MAX; count++) {
 		commands[count].name = argv[at++];
 		commands[count].argv = &argv[at];
-		while (at < argc && strcmp(argv[at], "--"))
+		while (at < argc && strcmp(argv[at], "--") != 0)
 			at++;
 		if (at < argc)
 			argv[at++] = NULL;
 	}
-	if (!count || runs < 1 || runs > RUNS_MAX) {
+	if (!count || !commands[count - 1].argv[0] || runs < 1 ||
+	    runs > RUNS_MAX) {
 		fprintf(stderr, "usage: compare [-n RUNS] [-u MARK] NAME "
 				"COMMAND [ARG...] [-- NAME COMMAND...]\n");
 		return 2;

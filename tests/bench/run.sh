@@ -39,7 +39,7 @@ bench_start() {
 # What a running bantam holds besides the guest's own pages: the memfd is
 # shared memory, and nothing else of bantam's is.
 bench_memory() {
-	local fifo pid line
+	local fifo pid line reader
 
 	echo "== memory: RSS besides guest pages, one vCPU, 128 MiB, guest spinning"
 	bench_kvm || return 0
@@ -48,7 +48,8 @@ bench_memory() {
 	"$BANTAM" run -m 128M -a how=spin "$spin_guest" >"$fifo" </dev/null &
 	pid=$!
 	# The guest says a line, and spins.
-	read -r line <"$fifo"
+	exec {reader}<"$fifo"
+	read -r line <&"$reader"
 	rm -f "$fifo"
 	awk -v line="$line" '
 		/^RssAnon|^RssFile/ { own += $2 }
@@ -57,6 +58,7 @@ bench_memory() {
 			own / 1024, guest / 1024 }' "/proc/$pid/status"
 	kill -KILL "$pid"
 	wait "$pid" 2>/dev/null || true
+	exec {reader}<&-
 	echo "   target: own at most 4 MiB"
 }
 

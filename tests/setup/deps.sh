@@ -29,6 +29,7 @@ packages() {
 		rig	qemu-system-x86	the nested KVM
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
+		check	procps	pgrep and pkill
 		check	zstd	test payloads
 		check	bzip2	test payloads
 		fuzz	clang	the fuzzers' compiler

@@ -229,9 +229,12 @@ START_TEST(bus_map_random_program_matches_a_model)
 			sizes[base] = 0;
 			continue;
 		}
-		for (uint64_t i = 0; i < SPACE; i++)
-			if (sizes[i] && i < base + size && base < i + sizes[i])
+		for (uint64_t i = 0; i < SPACE; i++) {
+			uint64_t there = sizes[i];
+
+			if (there && i < base + size && base < i + there)
 				want = -EEXIST;
+		}
 		ck_assert_int_eq(map(base, size), want);
 		if (!want)
 			sizes[base] = size;

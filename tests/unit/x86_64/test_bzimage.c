@@ -3,6 +3,7 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,7 +197,10 @@ START_TEST(bzimage_payload_zero_page_is_filled)
 }
 END_TEST
 
-/* Boot a bzImage with an initrd of @size in @memory; where the initrd is. */
+/*
+ * Boot a bzImage with an initrd of @size in @memory; where the initrd is, and
+ * the error in ERROR_TEXT_MAX bytes.
+ */
 static int boot_initrd(const struct blob *b, uint64_t memory, size_t size,
 		       uint64_t *at, char *text)
 {
@@ -213,7 +217,7 @@ static int boot_initrd(const struct blob *b, uint64_t memory, size_t size,
 		*at = bp.hdr.ramdisk_image | (uint64_t)bp.ext_ramdisk_image
 						     << 32;
 	}
-	strcpy(text, m.err.text);
+	snprintf(text, ERROR_TEXT_MAX, "%s", m.err.text);
 	blob_free(&initrd);
 	test_machine_fini(&m);
 	return ret;
