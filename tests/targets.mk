@@ -12,9 +12,12 @@ submake = $(MAKE) --no-print-directory \
 
 check_env = B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)'
 
+# Not by its own name in the recipe, which make -n would then run.
+demo_make = $(MAKE)
+
 .PHONY: demo
 demo: ## boot Debian's kernel with a busybox user space, once
-	@B=$B MAKE='$(MAKE)' tests/demo.sh
+	@B=$B MAKE='$(demo_make)' tests/demo.sh
 
 .PHONY: check
 check: ## build and run all tests
