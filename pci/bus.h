@@ -29,17 +29,30 @@
 
 struct pci_bus;
 
+/* Addresses that the host bridge hands on. A BAR elsewhere is not decoded, so
+ * that no guest can put one over RAM or over what is not PCI. */
+struct pci_window {
+	uint64_t base, size; /* size 0: there is none */
+};
+
+struct pci_bus_config {
+	uint64_t ecam; /* guest physical, PCI_BUS_ECAM_SIZE bytes */
+	uint16_t port; /* CONFIG_ADDRESS, PCI_BUS_PORTS; 0: there is none */
+	struct pci_window io, mem32, mem64;
+	/* INTx: pin p (0: INTA) of slot s is gsi + (s + p) % 4, level. */
+	unsigned int gsi;
+};
+
 /**
  * pci_bus_new() - Make the bus with its host bridge at slot 0 and map it.
- * @out: freed by pci_bus_device_ops, before the devices on it
+ * @out: freed by pci_bus_device_ops, after the devices on it
  * @host: borrowed
- * @ecam: guest physical address of PCI_BUS_ECAM_SIZE bytes
- * @port: CONFIG_ADDRESS, PCI_BUS_PORTS ports; 0 on a machine without
+ * @config: copied
  *
  * Return: 0, -ENOMEM or what host's map says.
  */
-int pci_bus_new(struct pci_bus **out, struct host *host, uint64_t ecam,
-		uint16_t port);
+int pci_bus_new(struct pci_bus **out, struct host *host,
+		const struct pci_bus_config *config);
 
 /**
  * pci_bus_add() - Put a function on the bus.
@@ -51,6 +64,29 @@ int pci_bus_new(struct pci_bus **out, struct host *host, uint64_t ecam,
  */
 int pci_bus_add(struct pci_bus *bus, unsigned int slot, unsigned int function,
 		struct pci_device *device);
+
+/* Take it off again: its BARs are not mapped after that. Main thread. */
+void pci_bus_remove(struct pci_bus *bus, struct pci_device *device);
+
+/**
+ * pci_bus_assign() - Do what firmware would: give each BAR a place in its
+ * window, the largest first, and let every function with BARs decode them.
+ *
+ * After a reset, before a direct boot; main thread, no vCPU running. A second
+ * call without a reset changes nothing. Return: 0, or -ENOSPC, @err naming the
+ * device that does not fit.
+ */
+int pci_bus_assign(struct pci_bus *bus, struct error *err);
+
+/**
+ * pci_bus_set_intx() - Set the level of a function's interrupt pin.
+ *
+ * Functions share four lines: a line is high while one of its pins is, whose
+ * function has not set Interrupt Disable. Any thread, also with the bus's lock
+ * held.
+ */
+void pci_bus_set_intx(struct pci_bus *bus, struct pci_device *device,
+		      bool level);
 
 /* For struct device; self is the struct pci_bus. Speaks for the configuration
  * space of all functions on it. */

@@ -9,7 +9,49 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/base/host.h"
+
 #define PCI_DEVICE_CONFIG_SIZE 256
+#define PCI_DEVICE_BARS	       6
+
+enum pci_bar_kind {
+	PCI_BAR_NONE,
+	PCI_BAR_MEM32,
+	PCI_BAR_MEM64, /* takes the next BAR's register, too */
+	PCI_BAR_IO,
+};
+
+/* A base address register (6.2.5.1). */
+struct pci_bar {
+	enum pci_bar_kind kind;
+	bool prefetchable; /* memory only */
+	uint64_t size;	   /* bytes: a power of two; memory from 4096, I/O
+			      from 4 to 256 */
+	const struct bus_ops *ops; /* of the whole BAR; called on any vCPU
+				      thread without the bus's lock */
+	void *ctx;		   /* borrowed */
+	const char *name;	   /* borrowed, for messages */
+
+	/* For the bus: where it is mapped. */
+	bool mapped;
+	uint64_t base;
+};
+
+/*
+ * What a device does beside being registers. Each may be NULL; with the bus's
+ * lock held, so that they must not call the bus. Any vCPU thread, and main.
+ */
+struct pci_device_ops {
+	/* The guest has moved the BAR to base, or away (mapped false): what
+	 * hangs on its address, such as doorbells, has to follow. */
+	void (*bar_moved)(void *ctx, unsigned int bar, bool mapped,
+			  uint64_t base);
+	/* Bytes are about to be read; the device may set them anew. */
+	void (*config_read)(void *ctx, unsigned int offset, unsigned int size);
+	/* Bytes were written. */
+	void (*config_written)(void *ctx, unsigned int offset,
+			       unsigned int size);
+};
 
 /*
  * Embedded in the device that it belongs to, which sets up its registers with
@@ -20,6 +62,11 @@ struct pci_device {
 	uint8_t config[PCI_DEVICE_CONFIG_SIZE];
 	uint8_t writable[PCI_DEVICE_CONFIG_SIZE]; /* bits that take a write */
 	uint8_t w1c[PCI_DEVICE_CONFIG_SIZE];	  /* bits that a 1 clears */
+	struct pci_bar bars[PCI_DEVICE_BARS];
+	uint8_t caps_end;		  /* the next capability goes here */
+	uint8_t last_cap;		  /* 0: none yet */
+	const struct pci_device_ops *ops; /* NULL: registers and no more */
+	void *ctx;			  /* borrowed */
 };
 
 /* What a type 0 header says of a function (6.2). */
@@ -52,6 +99,26 @@ void pci_device_set_writable(struct pci_device *device, unsigned int offset,
 			     unsigned int size, uint32_t bits);
 void pci_device_set_w1c(struct pci_device *device, unsigned int offset,
 			unsigned int size, uint32_t bits);
+
+/**
+ * pci_device_add_bar() - Give it a base address register, before it is on a
+ * bus.
+ * @index: 0 to 5; 0 to 4 for PCI_BAR_MEM64
+ * @bar: copied
+ */
+void pci_device_add_bar(struct pci_device *device, unsigned int index,
+			const struct pci_bar *bar);
+
+/**
+ * pci_device_add_cap() - Append a capability (6.7), all zero and read-only.
+ * @id: PCI_CAP_ID_*
+ * @size: bytes, the header of 2 included
+ *
+ * Return: its offset, a multiple of 4; the caller sets it up with
+ * pci_device_set() and its neighbours. Those of one device have to fit.
+ */
+unsigned int pci_device_add_cap(struct pci_device *device, uint8_t id,
+				unsigned int size);
 
 /**
  * pci_device_read() - A guest's read.

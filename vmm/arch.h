@@ -53,6 +53,8 @@ struct arch_config {
 };
 
 struct arch;
+struct irq_pin;
+struct pci_bus;
 
 /**
  * arch_new() - Read the kernel's headers and decide what machine it gets.
@@ -86,6 +88,40 @@ unsigned int arch_ram(const struct arch *arch,
  */
 int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
 		 struct guest_mem *mem, struct host *host, struct error *err);
+
+/* The PCI bus; since arch_vm_init(), borrowed. */
+struct pci_bus *arch_pci(struct arch *arch);
+
+/* Where a memory-mapped virtio device goes. */
+struct arch_mmio {
+	uint64_t base;	     /* VIRTIO_MMIO_SIZE bytes */
+	struct irq_pin *pin; /* borrowed */
+	unsigned int source; /* of that pin */
+};
+
+/**
+ * arch_mmio_add() - A place for one more, which the tables of arch_boot() will
+ * describe.
+ *
+ * Return: 0 or -ENOSPC.
+ */
+int arch_mmio_add(struct arch *arch, struct arch_mmio *out);
+
+/* At most, of all architectures. */
+#define ARCH_IRQ_ROUTES_MAX 64
+
+/**
+ * arch_irq_routes() - The routes of the interrupt controllers' own pins, which
+ * stand before those of MSIs in what KVM is told.
+ * @routes: room for ARCH_IRQ_ROUTES_MAX
+ *
+ * Return: how many.
+ */
+unsigned int arch_irq_routes(const struct arch *arch,
+			     struct kvm_irq_routing_entry *routes);
+
+/* The first global system interrupt that no pin has. */
+unsigned int arch_irq_count(const struct arch *arch);
 
 /**
  * arch_vcpu_init() - Set a new vCPU up and note its power-on state.

@@ -41,6 +41,23 @@ enum host_notice {
 	HOST_NOTICES,
 };
 
+/* A message-signalled interrupt: what a write of it would be. */
+struct host_msi {
+	uint64_t address;
+	uint32_t data;
+	uint32_t device_id; /* PCI requester id; matters to a GIC's ITS */
+};
+
+/* Guest writes that become an eventfd's, without an exit to user space. */
+struct host_doorbell {
+	enum bus_kind bus;
+	uint64_t addr;
+	unsigned int size; /* of the write: 1, 2, 4, 8; 0: of any */
+	bool match;	   /* only writes of value; not with size 0 */
+	uint64_t value;
+	int fd; /* borrowed, open until it is taken off */
+};
+
 struct host;
 
 struct host_ops {
@@ -67,6 +84,30 @@ struct host_ops {
 	 */
 	void (*notice)(struct host *host, enum host_notice notice,
 		       unsigned int value);
+
+	/*
+	 * Message-signalled interrupts. Each gets a global system interrupt
+	 * of its own, above those of the interrupt controllers' pins, and
+	 * goes where msi_route() said last. Any thread; may wait for vCPUs to
+	 * leave the kernel's interrupt code. 0, -ENOSPC when there are no
+	 * more, or what KVM says.
+	 */
+	int (*msi_alloc)(struct host *host, unsigned int *gsi);
+	void (*msi_free)(struct host *host, unsigned int gsi);
+	int (*msi_route)(struct host *host, unsigned int gsi,
+			 const struct host_msi *msi);
+	/*
+	 * From now on a signal of the eventfd raises that interrupt; one that
+	 * is pending in it does at once. An eventfd has at most one. fd is
+	 * borrowed until irqfd_remove().
+	 */
+	int (*irqfd_add)(struct host *host, unsigned int gsi, int fd);
+	void (*irqfd_remove)(struct host *host, unsigned int gsi, int fd);
+	/* The pair has to be the same. 0, -EEXIST, or what KVM says. */
+	int (*doorbell_add)(struct host *host,
+			    const struct host_doorbell *doorbell);
+	void (*doorbell_remove)(struct host *host,
+				const struct host_doorbell *doorbell);
 };
 
 /* Embedded by whoever provides the services. */

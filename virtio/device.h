@@ -1,0 +1,358 @@
+/*
+ * A virtio device: what a model implements (struct virtio_device_ops, one row
+ * of virtio/table.c each), and the object around it that keeps its state, its
+ * queues, its lock and its place in an event loop.
+ *
+ * Theory of operation. A model does not know where it runs or which transport
+ * the driver sees. Its operations are never called two at once: the object's
+ * lock is held around each of them, and around each callback of a descriptor
+ * or timer. A register that the driver writes is handled on the vCPU's thread,
+ * a kick on the loop's thread; in a device process both are the same. So a
+ * model needs no lock and no thread of its own.
+ *
+ * The states are those of the table in virtio/device.c:
+ *
+ *   new --activate--> active --reset--> inactive --activate--> active
+ *   new, active, inactive --sleep--> asleep(the same) --wake--> back
+ *   asleep(new) --restore--> asleep(active or inactive)
+ *   failed activation or lost backend --> failed --reset--> inactive
+ *
+ * Everything else is refused and changes nothing.
+ */
+#ifndef VIRTIO_DEVICE_H
+#define VIRTIO_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "acpi/aml.h"
+#include "virtio/queue.h"
+#include "vmm/base/error.h"
+#include "vmm/base/guest_mem.h"
+#include "vmm/base/host.h"
+#include "vmm/base/loop.h"
+
+#define VIRTIO_QUEUES_MAX   64 /* of one device */
+#define VIRTIO_FDS_MAX	    32 /* that open() may acquire */
+#define VIRTIO_KEEP_FDS_MAX 256
+#define VIRTIO_LABEL_MAX    32
+
+struct virtio_device;
+
+/* What open() acquired: descriptors, and all else as JSON. */
+struct virtio_resources {
+	json_t *description;	 /* owned; an object */
+	int fds[VIRTIO_FDS_MAX]; /* owned */
+	unsigned int fd_count;
+};
+
+/* Close and free. Safe on a zeroed one. */
+void virtio_resources_fini(struct virtio_resources *resources);
+
+/* What open() gets besides the device's own options. */
+struct virtio_open {
+	const char *option;  /* for messages: "--disk a.img" */
+	const void *options; /* the type's struct, from virtio/TYPE.h */
+	bool dry_run;	     /* check everything, change nothing */
+};
+
+/* PCI address of a device, for ACPI and boot order. */
+struct virtio_pci_address {
+	uint8_t slot, function;
+};
+
+/* A further BAR, a further capability, and one shared-memory region. */
+struct virtio_bar {
+	uint8_t index;
+	uint64_t size;
+	bool prefetchable;
+	const struct bus_ops *ops;
+	void *ctx;
+};
+
+struct virtio_cap {
+	uint8_t cfg_type; /* of struct virtio_pci_cap */
+	uint8_t bar, id;
+	uint64_t offset, length;
+};
+
+struct virtio_shm_region {
+	uint8_t id;
+	uint64_t length;
+};
+
+enum virtio_shm_prepare {
+	VIRTIO_SHM_DYNAMIC,  /* a mapping for each request */
+	VIRTIO_SHM_PREPARED, /* one, made lazily, of one caching type */
+};
+
+/* Maps files into a device's shared-memory region. */
+struct virtio_shm_mapper {
+	int (*map)(void *ctx, int fd, uint64_t file_offset, uint64_t offset,
+		   uint64_t len, bool writable);
+	int (*unmap)(void *ctx, uint64_t offset, uint64_t len);
+	void *ctx;
+};
+
+/* What changed of MSI-X, for a device with help in the kernel. */
+struct virtio_msix_change {
+	bool function; /* the mask of all; otherwise of one vector */
+	unsigned int vector;
+	bool masked;
+};
+
+/*
+ * A type of device. NULL stands for the default that virtio/device.c gives,
+ * unless "required". All with the device's lock held; open() alone has no
+ * device yet. Returns of 0 or a negative errno.
+ */
+struct virtio_device_ops {
+	const char *type;    /* "block": the option's and the table's name */
+	uint16_t device_id;  /* section 5 */
+	uint32_t class_code; /* PCI, 24 bits */
+
+	/*
+	 * In main: check the options and acquire what the device needs. May
+	 * block. err names the option. required
+	 */
+	int (*open)(const struct virtio_open *open,
+		    struct virtio_resources *out, struct error *err);
+	/*
+	 * Where it will run, from exactly what open() gave (borrowed until
+	 * destroy; may be created several times over). required
+	 */
+	int (*create)(void **self, struct virtio_device *device,
+		      const struct virtio_resources *resources,
+		      struct error *err);
+	/* Not active. required */
+	void (*destroy)(void *self);
+	/* Every descriptor that self needs in its process: into fds, at most
+	 * VIRTIO_KEEP_FDS_MAX. Return: how many. required */
+	unsigned int (*keep_fds)(void *self, int *fds);
+
+	/* How many queues, and the largest size of each: a power of two.
+	 * sizes: room for VIRTIO_QUEUES_MAX. Constant. required */
+	unsigned int (*queue_max_sizes)(void *self, uint16_t *sizes);
+	/* MSI-X vectors beside the one for configuration changes. Default:
+	 * one a queue */
+	unsigned int (*num_interrupts)(void *self);
+	/* What is offered; VIRTIO_F_VERSION_1 and what virtio/queue.c can do
+	 * are added. Constant. Default: 0 */
+	uint64_t (*features)(void *self);
+	/* At FEATURES_OK; a subset of what was offered. */
+	void (*ack_features)(void *self, uint64_t features);
+	/* Device configuration (2.5). Inside config_size; the object has
+	 * checked that. Default: nothing there. */
+	size_t (*config_size)(void *self);
+	void (*read_config)(void *self, size_t offset, void *data, size_t len);
+	void (*write_config)(void *self, size_t offset, const void *data,
+			     size_t len);
+
+	/*
+	 * queues: by index, NULL where the driver enabled none; count as
+	 * queue_max_sizes said. Theirs until reset or sleep. On failure the
+	 * object says DEVICE_NEEDS_RESET. required
+	 */
+	int (*activate)(void *self, struct virtqueue *const *queues);
+	/* The device may look at this queue: a kick came, or it has just been
+	 * activated or woken. required */
+	void (*queue_ready)(void *self, unsigned int index);
+	/*
+	 * Drop every chain (virtqueue_chain_free), forget the queues. Nothing
+	 * may touch guest memory after it returns. Called when active, failed
+	 * or asleep(active). required
+	 */
+	void (*reset)(void *self);
+	/* VIRTIO_F_RING_RESET: the same for one queue; and take it up again.
+	 * Default: not offered. Both or none. */
+	void (*queue_reset)(void *self, unsigned int index);
+	int (*queue_enable)(void *self, unsigned int index,
+			    struct virtqueue *queue);
+
+	/*
+	 * sleep: finish what is in flight and put it, touch nothing more; an
+	 * active device forgets its queues, wake gives them again. May wait.
+	 * Default: an active device with nothing in flight between two calls
+	 * of its operations.
+	 */
+	int (*sleep)(void *self);
+	int (*wake)(void *self, struct virtqueue *const *queues);
+	/* Asleep. State beyond features and queues; restore checks it and
+	 * changes nothing when it refuses. required */
+	int (*snapshot)(void *self, json_t **out);
+	int (*restore)(void *self, const json_t *state, struct error *err);
+
+	/* From the control socket: resize, link, ... Default: none known.
+	 * reply: a new reference, or left NULL */
+	int (*command)(void *self, const char *name, const json_t *args,
+		       json_t **reply, struct error *err);
+	/* In its process, once the jail is closed; in main right after
+	 * create(). The only place where threads may start. Default: nothing */
+	int (*on_sandboxed)(void *self);
+
+	unsigned int (*pci_bars)(void *self, struct virtio_bar *bars);
+	unsigned int (*pci_caps)(void *self, struct virtio_cap *caps);
+	void (*control_notify)(void *self,
+			       const struct virtio_msix_change *change);
+	void (*generate_acpi)(void *self, struct aml *aml,
+			      const struct virtio_pci_address *address);
+	/* A wish; true if there is one. */
+	bool (*pci_address)(void *self, struct virtio_pci_address *out);
+	bool (*shm_region)(void *self, struct virtio_shm_region *out);
+	bool (*shm_with_viommu)(void *self);
+	void (*set_shm_mapper)(void *self,
+			       const struct virtio_shm_mapper *mapper);
+	void (*set_shm_address)(void *self, uint64_t address);
+	enum virtio_shm_prepare (*shm_prepare)(void *self);
+	/* The device's line in fw_cfg's bootorder; false: none. */
+	bool (*boot_order)(void *self, unsigned int slot, char *line,
+			   size_t size);
+};
+
+enum virtio_device_state {
+	VIRTIO_DEVICE_NEW,
+	VIRTIO_DEVICE_ACTIVE,
+	VIRTIO_DEVICE_INACTIVE,
+	VIRTIO_DEVICE_FAILED,
+	VIRTIO_DEVICE_ASLEEP_NEW,
+	VIRTIO_DEVICE_ASLEEP_ACTIVE,
+	VIRTIO_DEVICE_ASLEEP_INACTIVE,
+	VIRTIO_DEVICE_STATES,
+};
+
+/* What a transport wants to hear. With the device's lock held. */
+struct virtio_device_events {
+	/* The configuration changed: config_generation, and an interrupt. */
+	void (*config_changed)(void *ctx);
+	/* DEVICE_NEEDS_RESET, and a configuration interrupt. */
+	void (*needs_reset)(void *ctx);
+};
+
+struct virtio_device_config {
+	const struct virtio_device_ops *ops;
+	const char *label;			  /* such as "block0"; copied */
+	struct loop *loop;			  /* borrowed: where it runs */
+	struct guest_mem *mem;			  /* borrowed */
+	const struct virtio_resources *resources; /* borrowed */
+};
+
+/**
+ * virtio_device_new() - Make the object and the model in it; state: new.
+ * @out: for virtio_device_free()
+ *
+ * Makes a kick and a call eventfd for each queue. Loop's thread.
+ * Return: 0 or a negative errno, @err set.
+ */
+int virtio_device_new(struct virtio_device **out,
+		      const struct virtio_device_config *config,
+		      struct error *err);
+
+/* Reset it if need be, and free. Loop's thread, nobody else uses it. */
+void virtio_device_free(struct virtio_device *device);
+
+/* The one lock of a device and its transport. Recursion is not allowed. */
+void virtio_device_lock(struct virtio_device *device);
+void virtio_device_unlock(struct virtio_device *device);
+
+/* --- Constant after virtio_device_new(); no lock needed --------------------
+ */
+
+const char *virtio_device_label(const struct virtio_device *device);
+const struct virtio_device_ops *
+virtio_device_ops(const struct virtio_device *device);
+unsigned int virtio_device_queues(const struct virtio_device *device);
+uint16_t virtio_device_queue_max(const struct virtio_device *device,
+				 unsigned int index);
+unsigned int virtio_device_interrupts(const struct virtio_device *device);
+uint64_t virtio_device_features(const struct virtio_device *device);
+size_t virtio_device_config_size(const struct virtio_device *device);
+/* Eventfds, borrowed; live as long as the device. Non-blocking. */
+int virtio_device_kick_fd(const struct virtio_device *device,
+			  unsigned int index);
+int virtio_device_call_fd(const struct virtio_device *device,
+			  unsigned int index);
+/* All of them, and the model's: what a process that runs it keeps. */
+unsigned int virtio_device_keep_fds(struct virtio_device *device, int *fds);
+
+/* --- For transports, with the lock held (the _locked suffix of all) --------
+ */
+
+void virtio_device_set_events_locked(struct virtio_device *device,
+				     const struct virtio_device_events *events,
+				     void *ctx);
+enum virtio_device_state
+virtio_device_state_locked(const struct virtio_device *device);
+/* In any awake state but active: the driver's features. Subset checked by the
+ * caller. */
+void virtio_device_ack_features_locked(struct virtio_device *device,
+				       uint64_t features);
+/* Any offset and length: what is past the end reads as 0 and is not written. */
+void virtio_device_read_config_locked(struct virtio_device *device,
+				      uint64_t offset, void *data, size_t len);
+void virtio_device_write_config_locked(struct virtio_device *device,
+				       uint64_t offset, const void *data,
+				       size_t len);
+/**
+ * virtio_device_activate_locked() - DRIVER_OK.
+ * @queues: @count configs of the queues that the driver enabled; what is of
+ *	    the features and the eventfds is filled in here
+ *
+ * Return: 0; -EBUSY in a state that does not allow it; or what went wrong, and
+ * the device has failed and said needs_reset.
+ */
+int virtio_device_activate_locked(struct virtio_device *device,
+				  const struct virtqueue_config *queues,
+				  unsigned int count);
+int virtio_device_reset_locked(struct virtio_device *device);
+int virtio_device_queue_reset_locked(struct virtio_device *device,
+				     unsigned int index);
+int virtio_device_queue_enable_locked(struct virtio_device *device,
+				      const struct virtqueue_config *queue);
+int virtio_device_sleep_locked(struct virtio_device *device);
+int virtio_device_wake_locked(struct virtio_device *device);
+/* Asleep: state, features, queues with their positions, the model's own. */
+int virtio_device_snapshot_locked(struct virtio_device *device, json_t **out);
+int virtio_device_restore_locked(struct virtio_device *device,
+				 const json_t *state, struct error *err);
+int virtio_device_command_locked(struct virtio_device *device, const char *name,
+				 const json_t *args, json_t **reply,
+				 struct error *err);
+
+/* --- For models, from within their operations and callbacks ----------------
+ */
+
+struct guest_mem *virtio_device_mem(struct virtio_device *device);
+/* What the driver accepted; 0 before. */
+uint64_t virtio_device_acked(const struct virtio_device *device);
+/* The content of the configuration space is another now. */
+void virtio_device_config_changed(struct virtio_device *device);
+/* The guest broke it: failed until it is reset. No more queue_ready comes. */
+void virtio_device_needs_reset(struct virtio_device *device);
+
+/* A descriptor of the model in the device's loop. */
+struct virtio_watch;
+typedef void virtio_watch_fn(void *self, uint32_t events);
+/**
+ * virtio_device_watch() - Call @fn with the lock held when @fd is ready.
+ * @fd, @events: as loop_fd_add()
+ *
+ * From create() only. Freed with the device, after destroy().
+ */
+int virtio_device_watch(struct virtio_device *device, struct virtio_watch **out,
+			int fd, uint32_t events, virtio_watch_fn *fn,
+			void *self);
+/* Any operation or callback, whatever thread that is on. */
+int virtio_watch_set(struct virtio_watch *watch, uint32_t events);
+
+/* A timer, likewise: a timerfd, so that any operation may set it. */
+struct virtio_timer;
+typedef void virtio_timer_fn(void *self);
+int virtio_device_timer(struct virtio_device *device, struct virtio_timer **out,
+			virtio_timer_fn *fn, void *self);
+/* Once, ns from now; 0: never. */
+void virtio_timer_set(struct virtio_timer *timer, uint64_t ns);
+
+#endif
