@@ -59,6 +59,8 @@ struct virtio_rng_options {
 	char *source; /* NULL: getrandom(2) */
 };
 
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 /*
  * --console, as main has put it together from the records of the option table:
  * one device with a port for each. What the guest prints on a port comes out
@@ -72,7 +74,7 @@ struct virtio_console_port {
 struct virtio_console_options {
 	struct virtio_common_options common;
 	const struct virtio_console_port *ports;
-	size_t port_count; /* 1 to 8 */
+	size_t port_count; /* 1 to VIRTIO_CONSOLE_PORTS_MAX */
 };
 
 #endif
