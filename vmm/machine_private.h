@@ -21,6 +21,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
+#include "vmm/devices.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/machine_control.h"
@@ -67,6 +68,7 @@ struct machine {
 	struct bus *buses[BUS_KINDS];
 	struct guest_mem *mem;
 	struct arch *arch;
+	struct devices *devices;
 	struct vcpus *vcpus;
 
 	/* Main thread. Times are loop_now(). */
