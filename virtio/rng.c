@@ -97,7 +97,7 @@ static int rng_open(const struct virtio_open *args,
 		return error_set(err, ENOMEM, "%s: no memory", args->option);
 	if (!options->source)
 		return 0;
-	return rng_open_source(open_, options->source, out, err);
+	return rng_open_source(args, options->source, out, err);
 }
 
 /* --- The bucket ------------------------------------------------------------
