@@ -64,6 +64,8 @@ struct virtio_rng_options {
  * one device with a port for each. What the guest prints on a port comes out
  * of its descriptor's other end, in main.
  */
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 struct virtio_console_port {
 	int fd;		  /* borrowed: a stream socket, non-blocking */
 	const char *name; /* NULL: a console, hvc0 and so on */
@@ -72,7 +74,7 @@ struct virtio_console_port {
 struct virtio_console_options {
 	struct virtio_common_options common;
 	const struct virtio_console_port *ports;
-	size_t port_count; /* 1 to 8 */
+	size_t port_count; /* 1 to VIRTIO_CONSOLE_PORTS_MAX */
 };
 
 #endif

@@ -23,6 +23,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#include "virtio/options.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
