@@ -59,6 +59,8 @@ struct virtio_rng_options {
 	char *source; /* NULL: getrandom(2) */
 };
 
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 /*
  * --console, as main has put it together from the records of the option table:
  * one device with a port for each. What the guest prints on a port comes out
