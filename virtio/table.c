@@ -3,9 +3,14 @@
 #include <assert.h>
 #include <string.h>
 
+#include "virtio/console.h"
+#include "virtio/rng.h"
+
 /* Its only other reader is virtio_table_find(); one row a type, and NULL at
  * the end. */
 const struct virtio_device_ops *const virtio_table[] = {
+	&virtio_console_ops,
+	&virtio_rng_ops,
 	NULL,
 };
 
