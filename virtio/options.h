@@ -66,6 +66,8 @@ struct virtio_rng_options {
  * one device with a port for each. What the guest prints on a port comes out
  * of its descriptor's other end, in main.
  */
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 struct virtio_console_port {
 	int fd;		  /* borrowed: a stream socket, non-blocking */
 	const char *name; /* NULL: a console, hvc0 and so on */
