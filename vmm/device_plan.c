@@ -83,7 +83,7 @@ static int device_plan_grant(struct device_plan *plan,
 {
 	for (size_t i = 0; i < plan->count; i++) {
 		struct device_plan_entry *entry = &plan->entries[i];
-		uint64_t wish = entry->common->slot;
+		uint64_t wish = entry->wish;
 
 		if (!device_plan_is_pci(entry) || !wish)
 			continue;
@@ -131,15 +131,16 @@ static int device_plan_fill(struct device_plan *plan,
 	return 0;
 }
 
-static int device_plan_place(struct device_plan *plan, struct error *err)
+int device_plan_place(struct device_plan *plan, struct error *err)
 {
 	struct device_plan_entry *at[PCI_BUS_SLOTS] = {NULL};
 	int rc;
 
 	for (size_t i = 0; i < plan->count; i++) {
-		const struct device_plan_entry *entry = &plan->entries[i];
+		struct device_plan_entry *entry = &plan->entries[i];
 
-		if (!device_plan_is_pci(entry) && entry->common->slot)
+		entry->slot = 0;
+		if (!device_plan_is_pci(entry) && entry->wish)
 			return error_set(err, EINVAL,
 					 "%s: expected no slot with "
 					 "transport=mmio, which has none, "
@@ -174,6 +175,8 @@ int device_plan_make(struct device_plan *plan, const struct options *options,
 		device_plan_add_console(plan, console);
 	if (rng)
 		device_plan_add_rng(plan, &options->rng);
+	for (size_t i = 0; i < plan->count; i++)
+		plan->entries[i].wish = plan->entries[i].common->slot;
 	return device_plan_place(plan, err);
 }
 

@@ -20,6 +20,7 @@ struct device_plan_entry {
 	char option[DEVICE_PLAN_OPTION_MAX]; /* "--disk a.img", cut if long */
 	const void *options;		     /* the type's; borrowed */
 	const struct virtio_common_options *common; /* in there */
+	uint64_t wish;				    /* for a slot; 0: none */
 	unsigned int slot; /* 1 to 31; 0 if it is not on the PCI bus */
 };
 
@@ -42,6 +43,13 @@ struct device_plan {
 int device_plan_make(struct device_plan *plan, const struct options *options,
 		     const struct virtio_console_options *console,
 		     struct error *err);
+
+/**
+ * device_plan_place() - Give out the slots anew, after a change of a wish.
+ *
+ * Return: as device_plan_make().
+ */
+int device_plan_place(struct device_plan *plan, struct error *err);
 
 /* Safe on a zeroed one. */
 void device_plan_fini(struct device_plan *plan);

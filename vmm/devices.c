@@ -25,11 +25,11 @@
 #define DEVICES_FDS 8192
 
 struct devices_entry {
-	const struct device_plan_entry *plan; /* borrowed from devices->plan */
-	const struct virtio_device_ops *ops;  /* the table's row */
-	struct virtio_resources resources;    /* owned */
-	struct virtio_device *device; /* the transport's; NULL: not made yet */
-	struct device transport;      /* owned */
+	struct device_plan_entry *plan;	     /* borrowed from devices->plan */
+	const struct virtio_device_ops *ops; /* the table's row */
+	struct virtio_resources resources;   /* owned */
+	struct virtio_device *device; /* owned, and once there is one by: */
+	struct device transport;      /* owned; self NULL: not made yet */
 	uint64_t base;		      /* MMIO: guest physical */
 };
 
@@ -157,8 +157,8 @@ static int devices_put_on_mmio(struct devices *devices,
 	return 0;
 }
 
-static int devices_create_entry(struct devices *devices,
-				struct devices_entry *entry, struct error *err)
+static int devices_make(struct devices *devices, struct devices_entry *entry,
+			struct error *err)
 {
 	const struct virtio_device_config config = {
 		.ops = entry->ops,
@@ -166,31 +166,64 @@ static int devices_create_entry(struct devices *devices,
 		.loop = devices->machine.loop,
 		.mem = devices->machine.mem,
 		.resources = &entry->resources,
+		.packed = entry->plan->common->packed,
 	};
 	int rc;
 
 	rc = virtio_device_new(&entry->device, &config, err);
 	if (rc)
 		return rc;
-	entry->transport.name = entry->plan->label;
-	if (entry->plan->slot)
-		rc = devices_put_on_pci(devices, entry, err);
-	else
-		rc = devices_put_on_mmio(devices, entry, err);
-	if (rc) {
-		virtio_device_free(entry->device);
-		entry->device = NULL;
-	}
-	return rc;
+	virtio_device_lock(entry->device);
+	rc = virtio_device_on_sandboxed_locked(entry->device);
+	virtio_device_unlock(entry->device);
+	return rc ? error_set(err, -rc, "cannot start it: %s", strerror(-rc))
+		  : 0;
 }
 
-int devices_create(struct devices *devices,
-		   const struct devices_machine *machine, struct error *err)
+/* A wish of the model's own counts where the user has none. */
+static bool devices_ask_place(struct devices_entry *entry)
 {
-	devices->machine = *machine;
+	struct virtio_pci_address address;
+	bool wishes;
+
+	if (entry->plan->wish || !entry->plan->slot)
+		return false;
+	virtio_device_lock(entry->device);
+	wishes = virtio_device_pci_address_locked(entry->device, &address);
+	virtio_device_unlock(entry->device);
+	if (wishes)
+		entry->plan->wish = address.slot;
+	return wishes;
+}
+
+static int devices_place(struct devices *devices, struct error *err)
+{
+	bool wishes = false;
+
+	for (size_t i = 0; i < devices->plan.count; i++)
+		wishes |= devices_ask_place(&devices->entries[i]);
+	return wishes ? device_plan_place(&devices->plan, err) : 0;
+}
+
+static int devices_put(struct devices *devices, struct devices_entry *entry,
+		       struct error *err)
+{
+	entry->transport.name = entry->plan->label;
+	if (entry->plan->slot)
+		return devices_put_on_pci(devices, entry, err);
+	return devices_put_on_mmio(devices, entry, err);
+}
+
+/* Do it with each. */
+static int devices_each(struct devices *devices,
+			int (*step)(struct devices *devices,
+				    struct devices_entry *entry,
+				    struct error *err),
+			struct error *err)
+{
 	for (size_t i = 0; i < devices->plan.count; i++) {
 		struct devices_entry *entry = &devices->entries[i];
-		int rc = devices_create_entry(devices, entry, err);
+		int rc = step(devices, entry, err);
 
 		if (rc) {
 			error_prefix(err, "%s: ", entry->plan->option);
@@ -200,17 +233,33 @@ int devices_create(struct devices *devices,
 	return 0;
 }
 
+int devices_create(struct devices *devices,
+		   const struct devices_machine *machine, struct error *err)
+{
+	int rc;
+
+	devices->machine = *machine;
+	rc = devices_each(devices, devices_make, err);
+	if (!rc)
+		rc = devices_place(devices, err);
+	return rc ? rc : devices_each(devices, devices_put, err);
+}
+
+static void devices_free_entry(struct devices_entry *entry)
+{
+	if (entry->transport.self)
+		entry->transport.ops->free(entry->transport.self);
+	else if (entry->device)
+		virtio_device_free(entry->device);
+	virtio_resources_fini(&entry->resources);
+}
+
 void devices_free(struct devices *devices)
 {
 	if (!devices)
 		return;
-	for (size_t i = devices->plan.count; devices->entries && i--;) {
-		struct devices_entry *entry = &devices->entries[i];
-
-		if (entry->device)
-			entry->transport.ops->free(entry->transport.self);
-		virtio_resources_fini(&entry->resources);
-	}
+	for (size_t i = devices->plan.count; devices->entries && i--;)
+		devices_free_entry(&devices->entries[i]);
 	free(devices->entries);
 	device_plan_fini(&devices->plan);
 	free(devices);
