@@ -22,6 +22,7 @@
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
 #include "vmm/devices.h"
+#include "vmm/irq_routes.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/machine_control.h"
@@ -67,6 +68,7 @@ struct machine {
 	struct kvm kvm;
 	struct bus *buses[BUS_KINDS];
 	struct guest_mem *mem;
+	struct irq_routes *irq_routes;
 	struct arch *arch;
 	struct devices *devices;
 	struct vcpus *vcpus;
