@@ -219,13 +219,14 @@ static struct block_call *block_file_reap(struct block_file *file)
 	return call;
 }
 
-void block_file_run(struct block_file *file)
+bool block_file_run(struct block_file *file)
 {
 	struct block_call *call;
 	struct block_io *io;
 
+	file->budget = BLOCK_RUN_MAX;
 	do {
-		while ((io = block_io_take(&file->ready)))
+		while (file->budget && (io = block_io_take(&file->ready)))
 			block_walk_next(file, io);
 		if (file->uring)
 			block_uring_submit(file->uring);
@@ -235,7 +236,10 @@ void block_file_run(struct block_file *file)
 							  call));
 			block_walk_called(file, io);
 		}
-	} while (file->ready.first);
+	} while (file->budget && file->ready.first);
+	if (file->ready.first)
+		block_file_notify(file);
+	return file->ready.first != NULL;
 }
 
 void block_file_drain(struct block_file *file)

@@ -141,8 +141,10 @@ uint64_t block_file_size(const struct block_file *file);
 void block_file_submit(struct block_file *file, struct block_io *io);
 
 /* Begin what was submitted and go on with what the kernel has done; as few
- * system calls as possible, and it does not wait. */
-void block_file_run(struct block_file *file);
+ * system calls as possible, and it does not wait. So that a guest cannot keep
+ * the thread here, it ends after some 64 MiB, having notified itself.
+ * Return: whether it ended so. */
+bool block_file_run(struct block_file *file);
 
 /* Run until nothing is in flight. May wait. */
 void block_file_drain(struct block_file *file);

@@ -10,7 +10,9 @@
 #include "virtio/block_pool.h"
 #include "virtio/block_uring.h"
 
-#define BLOCK_ZEROES_IOVS 16 /* of the buffer's size each */
+#define BLOCK_ZEROES_IOVS 16		       /* of the buffer's size each */
+#define BLOCK_PIECE_MAX	  ((uint64_t)16 << 20) /* bytes in one call */
+#define BLOCK_RUN_MAX	  ((uint64_t)64 << 20) /* bytes in one run */
 #define BLOCK_BUFFER_MIN  ((size_t)64 << 10)
 
 struct block_io_list {
@@ -26,6 +28,7 @@ struct block_file {
 	struct block_pool *pool;       /* owned; or NULL */
 	struct block_overlay *overlay; /* owned; or NULL */
 
+	uint64_t budget;	    /* bytes that a run may still move */
 	unsigned int in_flight;	    /* requests */
 	struct block_io_list ready; /* for the next step */
 	bool cancelling;	    /* no next steps */

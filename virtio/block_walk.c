@@ -209,6 +209,7 @@ static void block_walk_slice(struct block_io *io, uint64_t len)
 static void block_walk_data(struct block_file *file, struct block_io *io,
 			    unsigned int target, uint64_t len)
 {
+	len = block_walk_min(len, BLOCK_PIECE_MAX);
 	if (io->at == 0 && len == io->len && io->iov_count <= IOV_MAX) {
 		io->call.iov = io->iov;
 		io->call.iov_count = io->iov_count;
@@ -465,7 +466,11 @@ static void block_walk_progress(struct block_file *file, struct block_io *io,
 	}
 	io->tries = 0;
 	io->at += block_walk_min(bytes, io->len - io->at);
-	block_walk_next(file, io);
+	file->budget -= block_walk_min(bytes, file->budget);
+	if (io->at == io->len)
+		block_walk_next(file, io);
+	else
+		block_io_append(&file->ready, io);
 }
 
 /* The blocks around a piece, up to where the image ends. */
