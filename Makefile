@@ -27,7 +27,7 @@ VERSION := 0.1
 
 # --- What is compiled ------------------------------------------------------
 
-dirs := vmm/base vmm arch/$(ARCH) pci acpi
+dirs := vmm/base vmm arch/$(ARCH) pci acpi virtio
 srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs)) $(addsuffix /*.S,$(dirs))))
 objs := $(patsubst %,$B/%.o,$(basename $(srcs)))
 main_obj := $B/vmm/main.o

@@ -38,7 +38,12 @@
 #define VIRTIO_QUEUES_MAX   64 /* of one device */
 #define VIRTIO_FDS_MAX	    32 /* that open() may acquire */
 #define VIRTIO_KEEP_FDS_MAX 256
+#define VIRTIO_TIMERS_MAX   16
 #define VIRTIO_LABEL_MAX    32
+
+/* What virtio_device_keep_fds() may say. */
+#define VIRTIO_DEVICE_FDS_MAX \
+	(VIRTIO_KEEP_FDS_MAX + 2 * VIRTIO_QUEUES_MAX + VIRTIO_TIMERS_MAX)
 
 struct virtio_device;
 
@@ -129,7 +134,8 @@ struct virtio_device_ops {
 		      struct error *err);
 	/* Not active. required */
 	void (*destroy)(void *self);
-	/* Every descriptor that self needs in its process: into fds, at most
+	/* Every descriptor that self needs in its process, but for those of
+	 * the object (eventfds, timers): into fds, at most
 	 * VIRTIO_KEEP_FDS_MAX. Return: how many. required */
 	unsigned int (*keep_fds)(void *self, int *fds);
 
@@ -163,7 +169,8 @@ struct virtio_device_ops {
 	/*
 	 * Drop every chain (virtqueue_chain_free), forget the queues. Nothing
 	 * may touch guest memory after it returns. Called when active, failed
-	 * or asleep(active). required
+	 * (there may never have been an activate) or, before destroy,
+	 * asleep(active). required
 	 */
 	void (*reset)(void *self);
 	/* VIRTIO_F_RING_RESET: the same for one queue; and take it up again.
@@ -176,12 +183,15 @@ struct virtio_device_ops {
 	 * sleep: finish what is in flight and put it, touch nothing more; an
 	 * active device forgets its queues, wake gives them again. May wait.
 	 * Default: an active device with nothing in flight between two calls
-	 * of its operations.
+	 * of its operations. In new and inactive, too.
+	 * wake: queues is NULL unless it was active. A failure is one of
+	 * activate. Default: activate(queues) if it was active.
 	 */
 	int (*sleep)(void *self);
 	int (*wake)(void *self, struct virtqueue *const *queues);
 	/* Asleep. State beyond features and queues; restore checks it and
-	 * changes nothing when it refuses. required */
+	 * changes nothing when it refuses; it sees the features in
+	 * virtio_device_acked(), and ack_features() follows it. required */
 	int (*snapshot)(void *self, json_t **out);
 	int (*restore)(void *self, const json_t *state, struct error *err);
 
@@ -237,6 +247,7 @@ struct virtio_device_config {
 	struct loop *loop;			  /* borrowed: where it runs */
 	struct guest_mem *mem;			  /* borrowed */
 	const struct virtio_resources *resources; /* borrowed */
+	bool packed; /* offer VIRTIO_F_RING_PACKED */
 };
 
 /**
@@ -274,7 +285,8 @@ int virtio_device_kick_fd(const struct virtio_device *device,
 			  unsigned int index);
 int virtio_device_call_fd(const struct virtio_device *device,
 			  unsigned int index);
-/* All of them, and the model's: what a process that runs it keeps. */
+/* All of them, timers and the model's: what a process that runs it keeps.
+ * fds: room for VIRTIO_DEVICE_FDS_MAX. */
 unsigned int virtio_device_keep_fds(struct virtio_device *device, int *fds);
 
 /* --- For transports, with the lock held (the _locked suffix of all) --------
@@ -306,12 +318,25 @@ void virtio_device_write_config_locked(struct virtio_device *device,
 int virtio_device_activate_locked(struct virtio_device *device,
 				  const struct virtqueue_config *queues,
 				  unsigned int count);
+/* Any awake state. Return: 0 or -EBUSY. */
 int virtio_device_reset_locked(struct virtio_device *device);
+/**
+ * virtio_device_queue_reset_locked() - VIRTIO_F_RING_RESET of one queue.
+ *
+ * Return: 0, also if it is not enabled; -EBUSY unless active; -EINVAL for a
+ * queue that there is not; -ENOTSUP if the model cannot.
+ */
 int virtio_device_queue_reset_locked(struct virtio_device *device,
 				     unsigned int index);
+/* Take a queue up again after that. Return: likewise; -EBUSY, too, if it is
+ * enabled; a bad config, or a model that fails: as activate. */
 int virtio_device_queue_enable_locked(struct virtio_device *device,
 				      const struct virtqueue_config *queue);
+/* Return: 0; -EBUSY in a state that does not allow it; or what the model
+ * says, and it is as awake as before. */
 int virtio_device_sleep_locked(struct virtio_device *device);
+/* Return: 0; -EBUSY likewise; or what went wrong: it is awake, but has failed
+ * and said needs_reset, so that the guest may reset it. */
 int virtio_device_wake_locked(struct virtio_device *device);
 /* Asleep: state, features, queues with their positions, the model's own. */
 int virtio_device_snapshot_locked(struct virtio_device *device, json_t **out);
@@ -321,6 +346,33 @@ int virtio_device_command_locked(struct virtio_device *device, const char *name,
 				 const json_t *args, json_t **reply,
 				 struct error *err);
 
+/* The model's operation of the same name, or its default. With the lock held,
+ * too; but _on_sandboxed on the loop's thread, once, before any other. */
+int virtio_device_on_sandboxed_locked(struct virtio_device *device);
+unsigned int virtio_device_pci_bars_locked(struct virtio_device *device,
+					   struct virtio_bar *bars);
+unsigned int virtio_device_pci_caps_locked(struct virtio_device *device,
+					   struct virtio_cap *caps);
+void virtio_device_control_notify_locked(
+	struct virtio_device *device, const struct virtio_msix_change *change);
+void virtio_device_generate_acpi_locked(
+	struct virtio_device *device, struct aml *aml,
+	const struct virtio_pci_address *address);
+bool virtio_device_pci_address_locked(struct virtio_device *device,
+				      struct virtio_pci_address *out);
+bool virtio_device_shm_region_locked(struct virtio_device *device,
+				     struct virtio_shm_region *out);
+bool virtio_device_shm_with_viommu_locked(struct virtio_device *device);
+void virtio_device_set_shm_mapper_locked(
+	struct virtio_device *device, const struct virtio_shm_mapper *mapper);
+void virtio_device_set_shm_address_locked(struct virtio_device *device,
+					  uint64_t address);
+enum virtio_shm_prepare
+virtio_device_shm_prepare_locked(struct virtio_device *device);
+bool virtio_device_boot_order_locked(struct virtio_device *device,
+				     unsigned int slot, char *line,
+				     size_t size);
+
 /* --- For models, from within their operations and callbacks ----------------
  */
 
@@ -329,7 +381,8 @@ struct guest_mem *virtio_device_mem(struct virtio_device *device);
 uint64_t virtio_device_acked(const struct virtio_device *device);
 /* The content of the configuration space is another now. */
 void virtio_device_config_changed(struct virtio_device *device);
-/* The guest broke it: failed until it is reset. No more queue_ready comes. */
+/* The guest broke it, or the backend is lost: failed until it is reset. No
+ * more queue_ready comes. Nothing happens while it sleeps. */
 void virtio_device_needs_reset(struct virtio_device *device);
 
 /* A descriptor of the model in the device's loop. */
@@ -337,9 +390,12 @@ struct virtio_watch;
 typedef void virtio_watch_fn(void *self, uint32_t events);
 /**
  * virtio_device_watch() - Call @fn with the lock held when @fd is ready.
- * @fd, @events: as loop_fd_add()
+ * @fd: as loop_fd_add()
+ * @events: EPOLLIN, EPOLLOUT, both; EPOLLERR and EPOLLHUP come with them, or
+ *	    may stand alone. 0: nothing at all is reported, no hang-up either
  *
- * From create() only. Freed with the device, after destroy().
+ * From create() only. Freed with the device, after destroy(). No call comes
+ * while the device sleeps; what is due then comes after it has woken.
  */
 int virtio_device_watch(struct virtio_device *device, struct virtio_watch **out,
 			int fd, uint32_t events, virtio_watch_fn *fn,
@@ -352,7 +408,8 @@ struct virtio_timer;
 typedef void virtio_timer_fn(void *self);
 int virtio_device_timer(struct virtio_device *device, struct virtio_timer **out,
 			virtio_timer_fn *fn, void *self);
-/* Once, ns from now; 0: never. */
+/* Once, ns from now; 0: never. Any operation or callback. Goes on while the
+ * device sleeps, but calls only after it has woken. */
 void virtio_timer_set(struct virtio_timer *timer, uint64_t ns);
 
 #endif

@@ -59,11 +59,15 @@ struct virtio_rng_options {
 	char *source; /* NULL: getrandom(2) */
 };
 
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 /*
  * --console, as main has put it together from the records of the option table:
  * one device with a port for each. What the guest prints on a port comes out
  * of its descriptor's other end, in main.
  */
+#define VIRTIO_CONSOLE_PORTS_MAX 8
+
 struct virtio_console_port {
 	int fd;		  /* borrowed: a stream socket, non-blocking */
 	const char *name; /* NULL: a console, hvc0 and so on */
@@ -72,7 +76,7 @@ struct virtio_console_port {
 struct virtio_console_options {
 	struct virtio_common_options common;
 	const struct virtio_console_port *ports;
-	size_t port_count; /* 1 to 8 */
+	size_t port_count; /* 1 to VIRTIO_CONSOLE_PORTS_MAX */
 };
 
 #endif

@@ -121,12 +121,34 @@ static int config_refuse(struct option_layer *layer,
 	option_value_expected(key, takes);
 	if (option_value_form(key) == OPTION_FORM_FLAG)
 		snprintf(expected, sizeof(expected), "true or false");
+	else if (option_value_form(key) == OPTION_FORM_TEXTS)
+		snprintf(expected, sizeof(expected), "an array of strings");
 	else if (option_value_form(key) == OPTION_FORM_TEXT)
 		snprintf(expected, sizeof(expected), "a string: %s", takes);
 	else
 		snprintf(expected, sizeof(expected), "%s", takes);
 	config_describe(value, found);
 	return option_layer_refuse(layer, record, key, expected, found);
+}
+
+/* A key that repeats: an array, of which each text is one time. */
+static int config_set_texts(struct option_layer *layer,
+			    struct option_record *record,
+			    const struct option_key *key, const json_t *value)
+{
+	int rc = 0;
+
+	if (!json_is_array(value))
+		return config_refuse(layer, record, key, value);
+	for (size_t i = 0; i < json_array_size(value) && !rc; i++) {
+		const json_t *item = json_array_get(value, i);
+
+		rc = json_is_string(item)
+			     ? option_layer_set(layer, record, key,
+						json_string_value(item))
+			     : config_refuse(layer, record, key, item);
+	}
+	return rc;
 }
 
 /* A key's value becomes the text that the command line would have. */
@@ -151,6 +173,8 @@ static int config_set_key(struct option_layer *layer,
 		if (json_is_boolean(value))
 			text = json_is_true(value) ? "on" : "off";
 		break;
+	case OPTION_FORM_TEXTS:
+		return config_set_texts(layer, record, key, value);
 	}
 	if (!text)
 		return config_refuse(layer, record, key, value);
@@ -182,7 +206,7 @@ static int config_set(struct option_layer *layer, const struct option *option,
 		if (rc)
 			return rc;
 	}
-	return 0;
+	return option_layer_end(layer, &record);
 }
 
 static int config_set_option(struct option_layer *layer, const char *name,
@@ -277,8 +301,24 @@ static json_t *config_value(const struct option_key *key, const char *text)
 		return json_integer(strtoll(text, NULL, 10));
 	case OPTION_FORM_FLAG:
 		return json_boolean(!strcmp(text, "on"));
+	case OPTION_FORM_TEXTS:
+		break;
 	}
 	return NULL;
+}
+
+/* Of a key that repeats. Return: likewise. */
+static json_t *config_texts(const struct options_list *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; array && i < list->count; i++) {
+		if (json_array_append_new(array, json_string(list->items[i]))) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
 }
 
 /* The keys that are set, as an object. */
@@ -290,10 +330,12 @@ static int config_keys(const struct option *option, const void *record,
 	for (size_t i = 0; i < option->key_count; i++) {
 		const struct option_key *key = &option->keys[i];
 		const char *text = option_value_get(key, record, buf);
+		struct options_list list = option_value_list(key, record);
 
-		if (text &&
+		if ((text || list.count) &&
 		    json_object_set_new(keys, key->name ? key->name : "",
-					config_value(key, text)))
+					text ? config_value(key, text)
+					     : config_texts(&list)))
 			return error_set(err, EINVAL,
 					 "--print-config: expected UTF-8 text, "
 					 "which is what JSON holds, found "

@@ -77,6 +77,7 @@ static int machine_open_output(struct machine *machine, struct stream **out,
 					      false, NULL, err);
 		return stream_open_file(out, machine->loop, "--serial",
 					options->serial_file, err);
+	case OPTIONS_SERIAL_UNSAID:
 	case OPTIONS_SERIAL_NULL:
 		break;
 	}

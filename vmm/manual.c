@@ -49,7 +49,10 @@ void manual_text(const struct option *option, const struct option_key *key,
 		 key->help ? key->help : option->help, *bounds ? ", " : "",
 		 bounds, key->preset ? " (default " : "",
 		 key->preset ? key->preset : "", key->preset ? ")" : "",
-		 option->size && key == option->keys ? " (repeatable)" : "");
+		 (option->size && key == option->keys) ||
+				 key->type == OPTION_TEXTS
+			 ? " (repeatable)"
+			 : "");
 }
 
 /*

@@ -250,23 +250,41 @@ static void layer_settle_alternatives(const struct option *option, void *base,
 			set->choice;
 }
 
+/* May the key be given this time? It has been, then. */
+static int layer_see(struct option_layer *layer, struct option_record *record,
+		     const struct option_key *key)
+{
+	option_seen bit = UINT32_C(1) << (key - record->option->keys);
+	bool repeats = key->type == OPTION_TEXTS;
+	char where[LAYER_WHERE_MAX];
+
+	layer_where(layer, record, key, where);
+	/* It says what the main key says, too. */
+	if (key->alternative)
+		bit |= 1;
+	if (*record->seen & bit && !repeats)
+		return error_set(layer->err, EINVAL,
+				 "%s: expected it once, found it twice", where);
+	if (!(*record->seen & bit) && repeats)
+		option_value_clear(key, record->base);
+	*record->seen |= bit;
+	if (option_value_list(key, record->base).count < OPTION_REPEAT_MAX)
+		return 0;
+	return error_set(layer->err, EINVAL,
+			 "%s: expected at most %d of them, found more", where,
+			 OPTION_REPEAT_MAX);
+}
+
 int option_layer_set(struct option_layer *layer, struct option_record *record,
 		     const struct option_key *key, const char *text)
 {
 	const struct option *option = record->option;
-	option_seen bit = UINT32_C(1) << (key - option->keys);
-	char why[OPTION_EXPECTED_MAX], where[LAYER_WHERE_MAX];
+	char why[OPTION_EXPECTED_MAX];
 	int rc;
 
-	/* It says what the main key says, too. */
-	if (key->alternative)
-		bit |= 1;
-	if (*record->seen & bit) {
-		layer_where(layer, record, key, where);
-		return error_set(layer->err, EINVAL,
-				 "%s: expected it once, found it twice", where);
-	}
-	*record->seen |= bit;
+	rc = layer_see(layer, record, key);
+	if (rc)
+		return rc;
 	rc = option_value_set(key, record->base, text, why);
 	if (rc == -ENOMEM)
 		return error_set(layer->err, ENOMEM, "--%s: out of memory",
@@ -275,6 +293,19 @@ int option_layer_set(struct option_layer *layer, struct option_record *record,
 		return layer_refuse_text(layer, record, key, text, why);
 	layer_settle_alternatives(option, record->base, key);
 	return 0;
+}
+
+int option_layer_end(struct option_layer *layer,
+		     const struct option_record *record)
+{
+	const struct option *option = record->option;
+	char expected[OPTION_EXPECTED_MAX];
+
+	if (!option->size || option->keys[0].preset || *record->seen & 1)
+		return 0;
+	layer_expected(option, option->keys, expected);
+	return option_layer_refuse(layer, record, option->keys, expected,
+				   "none");
 }
 
 /* --- All of them --------------------------------------------------------- */

@@ -51,12 +51,22 @@ int option_layer_begin(struct option_layer *layer, const struct option *option,
 		       struct option_record *record);
 
 /**
- * option_layer_set() - Set a key to what a user wrote.
+ * option_layer_set() - Set a key to what a user wrote. A key that repeats
+ * takes each time, the first of which takes the place of lower layers' all.
  *
  * Return: 0, -EINVAL or -ENOMEM, the layer's err set.
  */
 int option_layer_set(struct option_layer *layer, struct option_record *record,
 		     const struct option_key *key, const char *text);
+
+/**
+ * option_layer_end() - No more keys come for @record.
+ *
+ * Return: 0, or -EINVAL, the layer's err set: a key that has to be given was
+ * not.
+ */
+int option_layer_end(struct option_layer *layer,
+		     const struct option_record *record);
 
 /**
  * option_layer_refuse() - Set err for a value of the wrong kind.

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "pci/bus.h"
 #include "vmm/arch.h"
 #include "vmm/base/log.h"
 #include "vmm/option_number.h"
@@ -36,11 +37,38 @@ static const char *const table_machines[] = {
 	NULL,
 };
 
-/* What is empty here is chosen by a key of its own. */
+/* What is empty here is chosen by a key of its own, or left out. */
 static const char *const table_serials[] = {
+	[OPTIONS_SERIAL_UNSAID] = "",
 	[OPTIONS_SERIAL_STDIO] = "stdio",
 	[OPTIONS_SERIAL_FILE] = "",
 	[OPTIONS_SERIAL_NULL] = "null",
+	NULL,
+};
+
+static const char *const table_consoles[] = {
+	[OPTIONS_CONSOLE_STDIO] = "stdio",
+	[OPTIONS_CONSOLE_FILE] = "",
+	[OPTIONS_CONSOLE_SOCKET] = "",
+	[OPTIONS_CONSOLE_NULL] = "null",
+	NULL,
+};
+
+static const char *const table_nets[] = {
+	[VIRTIO_NET_TAP] = "",
+	[VIRTIO_NET_USER] = "user",
+	NULL,
+};
+
+static const char *const table_rngs[] = {
+	[OPTIONS_RNG_OFF] = "off",
+	[OPTIONS_RNG_ON] = "on",
+	NULL,
+};
+
+static const char *const table_transports[] = {
+	[VIRTIO_TRANSPORT_PCI] = "pci",
+	[VIRTIO_TRANSPORT_MMIO] = "mmio",
 	NULL,
 };
 
@@ -124,7 +152,6 @@ static const struct option_key table_serial[] = {
 		.type = OPTION_CHOICE,
 		TABLE_AT(serial),
 		.choices = table_serials,
-		.preset = "stdio",
 	},
 	{
 		.name = "file",
@@ -135,6 +162,192 @@ static const struct option_key table_serial[] = {
 		.choice = OPTIONS_SERIAL_FILE,
 		.help = "to this file; what was in it is lost",
 	},
+};
+
+/* What every device has, in the member of a record that is its common. */
+#define TABLE_COMMON(record, member)                                                 \
+	{                                                                            \
+		.name = "transport",                                                 \
+		.type = OPTION_CHOICE,                                               \
+		.offset = offsetof(record, member.transport),                        \
+		.choices = table_transports,                                         \
+		.preset = "pci",                                                     \
+		.help = "how the guest finds it",                                    \
+	},                                                                           \
+		{                                                                    \
+			.name = "slot",                                              \
+			.value = "N",                                                \
+			.type = OPTION_NUMBER,                                       \
+			.offset = offsetof(record, member.slot),                     \
+			.min = 1,                                                    \
+			.max = PCI_BUS_SLOTS - 1,                                    \
+			.help = "its place on the PCI bus; without, the first that " \
+				"is free",                                           \
+		},                                                                   \
+	{                                                                            \
+		.name = "packed", .type = OPTION_FLAG,                               \
+		.offset = offsetof(record, member.packed),                           \
+		.help = "offer packed virtqueues",                                   \
+	}
+
+#define TABLE_DISK(member) \
+	.offset = offsetof(struct virtio_block_options, member)
+
+static const struct option_key table_disk[] = {
+	{
+		.name = "file",
+		.value = "FILE",
+		.type = OPTION_FILE,
+		TABLE_DISK(file),
+	},
+	{
+		.name = "ro",
+		.type = OPTION_FLAG,
+		TABLE_DISK(ro),
+		.help = "the guest may not write",
+	},
+	{
+		.name = "ephemeral",
+		.type = OPTION_FLAG,
+		TABLE_DISK(ephemeral),
+		.help = "what the guest writes is gone at the end",
+	},
+	{
+		.name = "direct",
+		.type = OPTION_FLAG,
+		TABLE_DISK(direct),
+		.help = "bypass the host's page cache",
+	},
+	{
+		.name = "serial",
+		.value = "TEXT",
+		.type = OPTION_TEXT,
+		TABLE_DISK(serial),
+		.help = "serial number, at most 20 bytes",
+	},
+	{
+		.name = "queues",
+		.value = "N",
+		.type = OPTION_NUMBER,
+		TABLE_DISK(queues),
+		.min = 1,
+		.max = 16,
+		.preset = "1",
+		.help = "number of request queues",
+	},
+	TABLE_COMMON(struct virtio_block_options, common),
+};
+
+#define TABLE_NET(member) .offset = offsetof(struct virtio_net_options, member)
+
+static const struct option_key table_net[] = {
+	{
+		.name = "to",
+		.type = OPTION_CHOICE,
+		TABLE_NET(kind),
+		.choices = table_nets,
+	},
+	{
+		.name = "tap",
+		.value = "NAME",
+		.type = OPTION_TEXT,
+		TABLE_NET(tap),
+		.alternative = true,
+		.choice = VIRTIO_NET_TAP,
+		.help = "by this tap interface of the host",
+	},
+	{
+		.name = "mac",
+		.value = "ADDRESS",
+		.type = OPTION_TEXT,
+		TABLE_NET(mac),
+		.help = "hardware address, such as 52:54:00:12:34:56; without, "
+			"one is made up",
+	},
+	{
+		.name = "mtu",
+		.value = "BYTES",
+		.type = OPTION_NUMBER,
+		TABLE_NET(mtu),
+		.min = 68,
+		.max = 65535,
+		.help = "the largest packet, as the guest is told",
+	},
+	{
+		.name = "queues",
+		.value = "N",
+		.type = OPTION_NUMBER,
+		TABLE_NET(queues),
+		.min = 1,
+		.max = 8,
+		.preset = "1",
+		.help = "number of queue pairs",
+	},
+	{
+		.name = "fwd",
+		.value = "[HOST:]PORT:PORT",
+		.type = OPTION_TEXTS,
+		TABLE_NET(fwd),
+		.help = "with user: lead this port of the host to that of the "
+			"guest",
+	},
+	TABLE_COMMON(struct virtio_net_options, common),
+};
+
+#define TABLE_CONSOLE(member) .offset = offsetof(struct options_console, member)
+
+static const struct option_key table_console[] = {
+	{
+		.name = "to",
+		.type = OPTION_CHOICE,
+		TABLE_CONSOLE(to),
+		.choices = table_consoles,
+	},
+	{
+		.name = "file",
+		.value = "FILE",
+		.type = OPTION_FILE,
+		TABLE_CONSOLE(file),
+		.alternative = true,
+		.choice = OPTIONS_CONSOLE_FILE,
+		.help = "to this file; what was in it is lost",
+	},
+	{
+		.name = "socket",
+		.value = "PATH",
+		.type = OPTION_FILE,
+		TABLE_CONSOLE(socket),
+		.alternative = true,
+		.choice = OPTIONS_CONSOLE_SOCKET,
+		.help = "to whoever connects to this Unix socket",
+	},
+	{
+		.name = "name",
+		.value = "TEXT",
+		.type = OPTION_TEXT,
+		TABLE_CONSOLE(name),
+		.help = "not a terminal but a port of this name, "
+			"/dev/virtio-ports/TEXT",
+	},
+	TABLE_COMMON(struct options_console, common),
+};
+
+static const struct option_key table_rng[] = {
+	{
+		.name = "use",
+		.type = OPTION_CHOICE,
+		TABLE_AT(rng_use),
+		.choices = table_rngs,
+		.preset = "on",
+	},
+	{
+		.name = "source",
+		.value = "FILE",
+		.type = OPTION_FILE,
+		TABLE_AT(rng.source),
+		.help = "from this file or device instead of the host's kernel",
+	},
+	TABLE_COMMON(struct options, rng.common),
 };
 
 static const struct option_key table_name[] = {
@@ -254,7 +467,40 @@ const struct option option_table[] = {
 	{
 		.name = "serial",
 		TABLE_KEYS(table_serial),
-		.help = "where the serial port leads to",
+		.help = "where the serial port leads to; stdio, unless a "
+			"console does",
+	},
+	{
+		.name = "disk",
+		.letter = 'd',
+		TABLE_KEYS(table_disk),
+		TABLE_LIST(disks),
+		.help = "a disk: a raw image or a block device",
+		.manual = "The image stays locked while the machine runs.",
+	},
+	{
+		.name = "net",
+		.letter = 'n',
+		TABLE_KEYS(table_net),
+		TABLE_LIST(nets),
+		.help = "a network card; user: by passt, without privileges",
+	},
+	{
+		.name = "console",
+		TABLE_KEYS(table_console),
+		TABLE_LIST(consoles),
+		.help = "a virtio console; of several, each is a port of one "
+			"device",
+		.manual = "With\n.Ql stdio\n"
+			  "the serial port leads nowhere, unless it is asked "
+			  "for.\n"
+			  "What every device has is said with the first.",
+	},
+	{
+		.name = "rng",
+		TABLE_KEYS(table_rng),
+		.bare = "on",
+		.help = "a source of random numbers",
 	},
 	{
 		.name = "name",

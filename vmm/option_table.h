@@ -26,6 +26,7 @@ enum option_type {
 	OPTION_CHOICE, /* unsigned int, index in choices */
 	OPTION_PAGE,   /* uint64_t, bytes; one of choices, as a size */
 	OPTION_FLAG,   /* bool */
+	OPTION_TEXTS,  /* struct options_list: text; the key repeats */
 	OPTION_TYPES,
 };
 
@@ -56,7 +57,11 @@ struct option {
 	char letter;		       /* 0 without */
 	bool raw;	 /* commas and equals signs mean nothing in its value */
 	bool words_only; /* for the command line, not for a file */
-	/* An option that repeats has both, others neither: */
+	const char *bare; /* what it says without a value; NULL: it needs one */
+	/*
+	 * An option that repeats has both, others neither. Its main key has to
+	 * be given each time, unless that has a preset.
+	 */
 	size_t list; /* place of its struct options_list in struct options */
 	size_t size; /* bytes of an element */
 };

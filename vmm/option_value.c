@@ -16,6 +16,10 @@
 #include "vmm/option_regex.h"
 
 static_assert(NAMES_LEN_MAX == 64, "value_expected_text() says so");
+static_assert(sizeof(struct virtio_text_list) == sizeof(struct options_list) &&
+		      offsetof(struct virtio_text_list, count) ==
+			      offsetof(struct options_list, count),
+	      "same layout: OPTION_TEXTS may be either");
 
 struct value_type {
 	enum option_form form;
@@ -101,9 +105,64 @@ static void value_expected_text(const struct option_key *key, char *out)
 		[OPTION_NAME] = ("1 to 64 letters, digits, '-', '_' and '.', "
 				 "the first a letter or digit"),
 		[OPTION_REGEX] = "an extended regular expression",
+		[OPTION_TEXTS] = "text",
 	};
 
 	snprintf(out, OPTION_EXPECTED_MAX, "%s", words[key->type]);
+}
+
+/* --- Several texts ------------------------------------------------------- */
+
+/* Copied in and out: it may be another struct of the same layout. */
+static struct options_list value_list_get(const void *place)
+{
+	struct options_list list;
+
+	memcpy(&list, place, sizeof(list));
+	return list;
+}
+
+static int value_append_text(const struct option_key *key, void *place,
+			     const char *text, char *why)
+{
+	struct options_list list = value_list_get(place);
+	char *copy, **items;
+
+	(void)key;
+	(void)why;
+	if (!*text)
+		return -EINVAL;
+	copy = strdup(text);
+	items = copy ? reallocarray(list.items, list.count + 1, sizeof(*items))
+		     : NULL;
+	if (!items) {
+		free(copy);
+		return -ENOMEM;
+	}
+	items[list.count++] = copy;
+	list.items = items;
+	memcpy(place, &list, sizeof(list));
+	return 0;
+}
+
+static const char *value_get_texts(const struct option_key *key,
+				   const void *place, char *buf)
+{
+	(void)key;
+	(void)place;
+	(void)buf;
+	return NULL;
+}
+
+static void value_clear_texts(void *place)
+{
+	struct options_list list = value_list_get(place);
+
+	while (list.count)
+		free(list.items[--list.count]);
+	free(list.items);
+	list.items = NULL;
+	memcpy(place, &list, sizeof(list));
 }
 
 /* --- Numbers ------------------------------------------------------------- */
@@ -307,6 +366,11 @@ static const struct value_type value_types[] = {
 			 .get = value_get_flag,
 			 .clear = value_clear_flag,
 			 .expected = value_expected_flag},
+	[OPTION_TEXTS] = {.form = OPTION_FORM_TEXTS,
+			  .set = value_append_text,
+			  .get = value_get_texts,
+			  .clear = value_clear_texts,
+			  .expected = value_expected_text},
 };
 static_assert(sizeof(value_types) / sizeof(value_types[0]) == OPTION_TYPES,
 	      "a row a type");
@@ -329,6 +393,14 @@ const char *option_value_get(const struct option_key *key, const void *record,
 {
 	return value_types[key->type].get(
 		key, (const char *)record + key->offset, buf);
+}
+
+struct options_list option_value_list(const struct option_key *key,
+				      const void *record)
+{
+	if (key->type != OPTION_TEXTS)
+		return (struct options_list){.count = 0};
+	return value_list_get((const char *)record + key->offset);
 }
 
 void option_value_clear(const struct option_key *key, void *record)

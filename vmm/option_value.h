@@ -10,6 +10,7 @@
 
 #include "vmm/option_number.h"
 #include "vmm/option_table.h"
+#include "vmm/options.h"
 
 /* Enough for option_value_expected() and for why a value was refused. */
 #define OPTION_EXPECTED_MAX 192
@@ -19,12 +20,14 @@ enum option_form {
 	OPTION_FORM_TEXT,
 	OPTION_FORM_NUMBER,
 	OPTION_FORM_FLAG,
+	OPTION_FORM_TEXTS, /* an array, an element for each time */
 };
 
 enum option_form option_value_form(const struct option_key *key);
 
 /**
- * option_value_set() - Set the member, whatever it was.
+ * option_value_set() - Set the member, whatever it was; of a key that repeats,
+ * append to it.
  * @record: that the key's offset counts from
  * @text: as written by a user
  * @why: what is wrong with it where the type can say more than
@@ -40,10 +43,15 @@ int option_value_set(const struct option_key *key, void *record,
  * option_value_get() - The text that option_value_set() takes for it.
  * @buf: OPTION_NUMBER_MAX bytes, for values that are not text
  *
- * Return: @buf or the member itself; NULL if it is unset.
+ * Return: @buf or the member itself; NULL if it is unset, and for a key that
+ * repeats.
  */
 const char *option_value_get(const struct option_key *key, const void *record,
 			     char *buf);
+
+/* What a key that repeats has collected; for others, an empty list. */
+struct options_list option_value_list(const struct option_key *key,
+				      const void *record);
 
 /* Make it unset, and free what it owned. */
 void option_value_clear(const struct option_key *key, void *record);

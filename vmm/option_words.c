@@ -23,6 +23,29 @@ const struct option *option_words_find(const char *word, const char **value)
 	return option_find(word + 2, len);
 }
 
+/*
+ * Does it stand without a value? What follows is one only if it looks like
+ * one: the kernel may be what follows.
+ */
+static bool words_is_bare(const struct option_words *words,
+			  const struct option *option)
+{
+	const char *word;
+
+	if (!option->bare)
+		return false;
+	if (words->at == words->argc)
+		return true;
+	word = words->argv[words->at];
+	for (const char *const *c = option->keys[0].choices; c && *c; c++) {
+		size_t len = strlen(*c);
+
+		if (len && !strncmp(word, *c, len) && strchr(",", word[len]))
+			return false;
+	}
+	return *word == '-' || !strchr(word, '=');
+}
+
 int option_words_next(struct option_words *words, const struct option **option,
 		      const char **value, struct error *err)
 {
@@ -49,6 +72,8 @@ int option_words_next(struct option_words *words, const struct option **option,
 				 word);
 	if (!*value && (*option)->keys[0].type == OPTION_FLAG)
 		*value = "on";
+	if (!*value && words_is_bare(words, *option))
+		*value = (*option)->bare;
 	if (!*value && words->at < words->argc)
 		*value = words->argv[words->at++];
 	if (!*value)
@@ -127,5 +152,5 @@ int option_words_give(struct option_layer *layer, const struct option *option,
 		first = false;
 	}
 	free(copy);
-	return rc;
+	return rc ? rc : option_layer_end(layer, &record);
 }

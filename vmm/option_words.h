@@ -30,7 +30,8 @@ const struct option *option_words_find(const char *word, const char **value);
 /**
  * option_words_next() - The next option and its value.
  * @option: a word that is no option is a kernel
- * @value: borrowed from the words; "on" for a flag that has none
+ * @value: borrowed from the words; "on" for a flag that has none, and what
+ *         the row says for an option that may be bare
  *
  * Return: 1, 0 at the end, or -EINVAL with @err set.
  */

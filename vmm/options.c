@@ -35,6 +35,59 @@ static int options_take(struct option_layer *layer, int argc, char *const *argv,
 	return rc;
 }
 
+/* stdin has one reader. Without a wish the serial port leaves it to others. */
+static int options_settle_stdio(struct options *options, struct error *err)
+{
+	size_t count = options->serial == OPTIONS_SERIAL_STDIO;
+	bool console = false;
+
+	for (size_t i = 0; i < options->consoles.count; i++)
+		if (options->consoles.items[i].to == OPTIONS_CONSOLE_STDIO) {
+			console = true;
+			count++;
+		}
+	if (count > 1)
+		return error_set(err, EINVAL,
+				 "--console: expected one device with stdio, "
+				 "found %zu%s; lead the others to null or a "
+				 "file",
+				 count,
+				 options->serial == OPTIONS_SERIAL_STDIO
+					 ? ", with --serial"
+					 : "");
+	if (options->serial == OPTIONS_SERIAL_UNSAID)
+		options->serial =
+			console ? OPTIONS_SERIAL_NULL : OPTIONS_SERIAL_STDIO;
+	return 0;
+}
+
+/* All ports are of one device, which is described with the first. */
+static int options_check_consoles(const struct options_consoles *consoles,
+				  struct error *err)
+{
+	for (size_t i = 1; i < consoles->count; i++) {
+		const struct virtio_common_options *common =
+			&consoles->items[i].common;
+		const char *key = common->transport ? "transport"
+				  : common->slot    ? "slot"
+				  : common->packed  ? "packed"
+						    : NULL;
+
+		if (key)
+			return error_set(err, EINVAL,
+					 "--console,%s: expected it with the "
+					 "first --console, since all are ports "
+					 "of one device; found it with number "
+					 "%zu",
+					 key, i + 1);
+	}
+	if (consoles->count <= VIRTIO_CONSOLE_PORTS_MAX)
+		return 0;
+	return error_set(err, EINVAL,
+			 "--console: expected at most %d of them, found %zu",
+			 VIRTIO_CONSOLE_PORTS_MAX, consoles->count);
+}
+
 static int options_check(const struct options *options, struct error *err)
 {
 	uint64_t page = options->hugepages ? options->hugepages : OPTIONS_MIB;
@@ -72,6 +125,10 @@ int options_parse(struct options *options, int argc, char *const *argv,
 		rc = config_read(options, options->config, err);
 	if (!rc)
 		rc = options_take(&words, argc, argv, false);
+	if (!rc)
+		rc = options_settle_stdio(options, err);
+	if (!rc)
+		rc = options_check_consoles(&options->consoles, err);
 	return rc ? rc : options_check(options, err);
 }
 

@@ -9,20 +9,61 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "virtio/options.h"
 #include "vmm/arch.h"
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 
 /* Where a serial port leads to. */
 enum options_serial {
+	OPTIONS_SERIAL_UNSAID, /* while options are read */
 	OPTIONS_SERIAL_STDIO,
 	OPTIONS_SERIAL_FILE,
 	OPTIONS_SERIAL_NULL,
 };
 
+/* Where a port of the virtio console leads to. */
+enum options_console_end {
+	OPTIONS_CONSOLE_STDIO,
+	OPTIONS_CONSOLE_FILE,
+	OPTIONS_CONSOLE_SOCKET,
+	OPTIONS_CONSOLE_NULL,
+};
+
+/* --console: one port. The device that has them all is of the first. */
+struct options_console {
+	struct virtio_common_options common;
+	unsigned int to; /* enum options_console_end */
+	char *file;	 /* OPTIONS_CONSOLE_FILE, else NULL */
+	char *socket;	 /* OPTIONS_CONSOLE_SOCKET, else NULL */
+	char *name;	 /* NULL: a console, hvc0 and so on */
+};
+
+/* Whether there is an rng. */
+enum options_rng {
+	OPTIONS_RNG_OFF,
+	OPTIONS_RNG_ON,
+};
+
 /* What a repeatable option collected, in the order given. */
 struct options_list {
 	char **items; /* owned, as is each text */
+	size_t count;
+};
+
+/* The same of devices; options_fini() frees what is in each. */
+struct options_disks {
+	struct virtio_block_options *items;
+	size_t count;
+};
+
+struct options_nets {
+	struct virtio_net_options *items;
+	size_t count;
+};
+
+struct options_consoles {
+	struct options_console *items;
 	size_t count;
 };
 
@@ -39,6 +80,13 @@ struct options {
 	unsigned int serial;  /* enum options_serial */
 	char *serial_file;    /* OPTIONS_SERIAL_FILE, else NULL */
 	char *name;	      /* NULL without; fit for a file's name */
+
+	/* Its devices. */
+	struct options_disks disks;
+	struct options_nets nets;
+	struct options_consoles consoles;
+	unsigned int rng_use; /* enum options_rng */
+	struct virtio_rng_options rng;
 
 	/* Its end. */
 	struct options_list expect;  /* extended regular expressions, checked */

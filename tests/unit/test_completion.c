@@ -114,6 +114,13 @@ static const struct {
 	{{"run", "--serial", "file="}, "@file:file= "},
 	{{"run", "--serial=file=a"}, "@file:--serial=file= "},
 	{{"run", "--serial", "to=n"}, "to=null "},
+	{{"run", "--console", "s"}, "stdio socket= "},
+	{{"run", "-n", ""}, "user tap= "},
+	{{"run", "-n", "user,m"}, "user,mac= user,mtu= "},
+	{{"run", "-d", "a,ro,"},
+	 "a,ro,ro a,ro,ephemeral a,ro,direct a,ro,serial= a,ro,queues= "
+	 "a,ro,transport= a,ro,slot= a,ro,packed "},
+	{{"run", "-d", "a,transport="}, "a,transport=pci a,transport=mmio "},
 	{{"run", "-k", ""}, "@file: "},
 	{{"run", "-kdir/"}, "@file:-k "},
 	{{"run", "-k", "a,"}, "a,entry= "},

@@ -91,6 +91,62 @@ static void assert_list_eq(const struct options_list *a,
 		ck_assert_str_eq(a->items[i], b->items[i]);
 }
 
+static void assert_common_eq(const struct virtio_common_options *a,
+			     const struct virtio_common_options *b)
+{
+	ck_assert_uint_eq(a->transport, b->transport);
+	ck_assert_uint_eq(a->slot, b->slot);
+	ck_assert_int_eq(a->packed, b->packed);
+}
+
+static void assert_disks_eq(const struct options_disks *a,
+			    const struct options_disks *b)
+{
+	ck_assert_uint_eq(a->count, b->count);
+	for (size_t i = 0; i < a->count; i++) {
+		assert_common_eq(&a->items[i].common, &b->items[i].common);
+		ck_assert_pstr_eq(a->items[i].file, b->items[i].file);
+		ck_assert_int_eq(a->items[i].ro, b->items[i].ro);
+		ck_assert_int_eq(a->items[i].ephemeral, b->items[i].ephemeral);
+		ck_assert_int_eq(a->items[i].direct, b->items[i].direct);
+		ck_assert_pstr_eq(a->items[i].serial, b->items[i].serial);
+		ck_assert_uint_eq(a->items[i].queues, b->items[i].queues);
+	}
+}
+
+static void assert_nets_eq(const struct options_nets *a,
+			   const struct options_nets *b)
+{
+	ck_assert_uint_eq(a->count, b->count);
+	for (size_t i = 0; i < a->count; i++) {
+		const struct virtio_net_options *x = &a->items[i];
+		const struct virtio_net_options *y = &b->items[i];
+
+		assert_common_eq(&x->common, &y->common);
+		ck_assert_uint_eq(x->kind, y->kind);
+		ck_assert_pstr_eq(x->tap, y->tap);
+		ck_assert_pstr_eq(x->mac, y->mac);
+		ck_assert_uint_eq(x->mtu, y->mtu);
+		ck_assert_uint_eq(x->queues, y->queues);
+		ck_assert_uint_eq(x->fwd.count, y->fwd.count);
+		for (size_t j = 0; j < x->fwd.count; j++)
+			ck_assert_str_eq(x->fwd.items[j], y->fwd.items[j]);
+	}
+}
+
+static void assert_consoles_eq(const struct options_consoles *a,
+			       const struct options_consoles *b)
+{
+	ck_assert_uint_eq(a->count, b->count);
+	for (size_t i = 0; i < a->count; i++) {
+		assert_common_eq(&a->items[i].common, &b->items[i].common);
+		ck_assert_uint_eq(a->items[i].to, b->items[i].to);
+		ck_assert_pstr_eq(a->items[i].file, b->items[i].file);
+		ck_assert_pstr_eq(a->items[i].socket, b->items[i].socket);
+		ck_assert_pstr_eq(a->items[i].name, b->items[i].name);
+	}
+}
+
 /* Member by member, but for config and print_config. */
 static void assert_options_eq(const struct options *a, const struct options *b)
 {
@@ -105,6 +161,12 @@ static void assert_options_eq(const struct options *a, const struct options *b)
 	ck_assert_uint_eq(a->serial, b->serial);
 	ck_assert_pstr_eq(a->serial_file, b->serial_file);
 	ck_assert_pstr_eq(a->name, b->name);
+	assert_disks_eq(&a->disks, &b->disks);
+	assert_nets_eq(&a->nets, &b->nets);
+	assert_consoles_eq(&a->consoles, &b->consoles);
+	ck_assert_uint_eq(a->rng_use, b->rng_use);
+	assert_common_eq(&a->rng.common, &b->rng.common);
+	ck_assert_pstr_eq(a->rng.source, b->rng.source);
 	assert_list_eq(&a->expect, &b->expect);
 	assert_list_eq(&a->fail_on, &b->fail_on);
 	ck_assert_uint_eq(a->timeout, b->timeout);
@@ -257,6 +319,15 @@ static const struct {
 	{"{\"config\": \"x\"}", {"config", "command line only"}},
 	{"{\"print-config\": true}", {"print-config", "command line only"}},
 	{"{\"timeout\": 5}", {"timeout: expected a string", "number 5"}},
+	{"{\"disk\": \"a\"}", {"disk: expected an array", "\"a\""}},
+	{"{\"disk\": [\"a\", {\"ro\": true}]}",
+	 {"disk[1]: expected text", "found none"}},
+	{"{\"net\": [{}]}", {"net[0]: expected user|tap=NAME", "none"}},
+	{"{\"net\": [{\"to\": \"user\", \"fwd\": \"1:1\"}]}",
+	 {"net[0].fwd: expected an array of strings", "\"1:1\""}},
+	{"{\"net\": [{\"to\": \"user\", \"fwd\": [\"1:1\", 2]}]}",
+	 {"net[0].fwd: expected an array of strings", "the number 2"}},
+	{"{\"rng\": false}", {"rng: expected a string: off|on", "false"}},
 };
 
 START_TEST(config_read_wrong_file_is_refused_by_name)
@@ -324,7 +395,7 @@ START_TEST(config_print_defaults_and_what_is_set)
 {
 	char *text;
 
-	ck_assert_int_eq(PARSE("vmlinuz", "--expect", "a"), 0);
+	ck_assert_int_eq(PARSE("vmlinuz", "--expect", "a", "-d", "a,ro"), 0);
 	text = print(&options);
 	ck_assert_str_eq(text, "{\n"
 			       "  \"kernel\": {\n"
@@ -335,6 +406,22 @@ START_TEST(config_print_defaults_and_what_is_set)
 			       "  \"cpus\": 1,\n"
 			       "  \"machine\": \"auto\",\n"
 			       "  \"serial\": \"stdio\",\n"
+			       "  \"disk\": [\n"
+			       "    {\n"
+			       "      \"file\": \"a\",\n"
+			       "      \"ro\": true,\n"
+			       "      \"ephemeral\": false,\n"
+			       "      \"direct\": false,\n"
+			       "      \"queues\": 1,\n"
+			       "      \"transport\": \"pci\",\n"
+			       "      \"packed\": false\n"
+			       "    }\n"
+			       "  ],\n"
+			       "  \"rng\": {\n"
+			       "    \"use\": \"on\",\n"
+			       "    \"transport\": \"pci\",\n"
+			       "    \"packed\": false\n"
+			       "  },\n"
 			       "  \"expect\": [\n"
 			       "    \"a\"\n"
 			       "  ],\n"
@@ -361,6 +448,12 @@ static const char *const machines[][WORDS_MAX] = {
 	{"k", "--timeout", "5m", "--idle-timeout", "1500ms", "--serial",
 	 "stdio", "--grace", "366m"},
 	{"k", "--print-config", "--memory", "65536K"},
+	{"k", "-d", "a,,b,ro,serial=x,slot=5", "-d", "c,packed,queues=2", "-n",
+	 "user,fwd=1:2,fwd=[::1]:3:4,mtu=9000", "-n",
+	 "tap=t,transport=mmio,mac=52:54:00:00:00:01", "--console",
+	 "stdio,packed", "--console", "file=f,,g,name=n", "--console",
+	 "socket=s", "--rng", "source=/dev/hwrng,slot=3"},
+	{"k", "--rng", "off", "--console", "null"},
 };
 
 START_TEST(config_print_read_back_is_the_same_machine)
@@ -419,7 +512,7 @@ static const char *sample(const struct option_key *key)
 	case OPTION_REGEX:
 		return "sample";
 	case OPTION_NUMBER:
-		return "3";
+		return key->min > 3 ? "70" : "3";
 	case OPTION_SIZE:
 		return "2G";
 	case OPTION_TIME:
@@ -427,14 +520,42 @@ static const char *sample(const struct option_key *key)
 	case OPTION_PAGE:
 		return key->choices[0];
 	case OPTION_CHOICE:
-		return key->choices[1] && *key->choices[1] ? key->choices[1]
-							   : key->choices[2];
+		for (size_t i = 1; key->choices[i]; i++)
+			if (*key->choices[i])
+				return key->choices[i];
+		return key->choices[0];
 	case OPTION_FLAG:
 		return "on";
+	case OPTION_TEXTS:
+		return "sample";
 	case OPTION_TYPES:
 		break;
 	}
 	return NULL;
+}
+
+/* What stands around a value in JSON. */
+static const char *const forms[][2] = {
+	[OPTION_FORM_TEXT] = {"\"", "\""},
+	[OPTION_FORM_NUMBER] = {"", ""},
+	[OPTION_FORM_FLAG] = {"", ""},
+	[OPTION_FORM_TEXTS] = {"[\"", "\"]"},
+};
+
+/* The main key in front of another, where it has to be given. */
+static void sample_main(const struct option *option,
+			const struct option_key *key, char word[64],
+			char text[64])
+{
+	const struct option_key *main_key = option->keys;
+	bool needed = option->size || !strcmp(option->name, "kernel");
+
+	*word = *text = '\0';
+	if (key == main_key || key->alternative || !needed)
+		return;
+	snprintf(word, 64, "%s=%s,", main_key->name, sample(main_key));
+	snprintf(text, 64, "\"%s\": \"%s\", ", main_key->name,
+		 sample(main_key));
 }
 
 /* The same key by a word and by a file, for every row of the table. */
@@ -443,28 +564,29 @@ START_TEST(config_read_takes_whatever_the_words_take)
 	const struct option *option = &option_table[_i];
 	bool kernel = !strcmp(option->name, "kernel");
 	struct options words;
-	char word[128], text[256], value[64];
+	char word[128], text[256], value[64], with[64], with_json[64];
 
 	if (option->words_only)
 		return;
 	for (size_t i = 0; i < option->key_count; i++) {
 		const struct option_key *key = &option->keys[i];
-		const char *with = kernel && i ? "k," : "";
+		const char *const *form = forms[option_value_form(key)];
 
+		sample_main(option, key, with, with_json);
 		snprintf(word, sizeof(word), "--%s=%s%s%s%s", option->name,
 			 with, key->name ? key->name : "", key->name ? "=" : "",
 			 sample(key));
-		snprintf(value, sizeof(value),
-			 option_value_form(key) == OPTION_FORM_TEXT ? "\"%s\""
-								    : "%s",
-			 key->type == OPTION_FLAG ? "true" : sample(key));
+		snprintf(value, sizeof(value), "%s%s%s", form[0],
+			 key->type == OPTION_FLAG ? "true" : sample(key),
+			 form[1]);
 		snprintf(text, sizeof(text),
-			 key->name	? "{\"%s\": {%s\"%s\": %s}%s}"
+			 key->name	? option->size
+						  ? "{\"%s\": [{%s\"%s\": %s}]%s}"
+						  : "{\"%s\": {%s\"%s\": %s}%s}"
 			 : option->size ? "{\"%s\": [%s%s%s]%s}"
 					: "{\"%s\": %s%s%s%s}",
-			 option->name, *with ? "\"file\": \"k\", " : "",
-			 key->name ? key->name : "", value,
-			 kernel ? "" : ", \"kernel\": \"k\"");
+			 option->name, with_json, key->name ? key->name : "",
+			 value, kernel ? "" : ", \"kernel\": \"k\"");
 		write_file(text, strlen(text));
 		ck_assert_msg(PARSE("--config", path) == 0, "%s: %s", text,
 			      err.text);

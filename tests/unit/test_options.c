@@ -48,6 +48,10 @@ START_TEST(options_parse_kernel_alone_gives_defaults)
 	ck_assert_uint_eq(options.machine, ARCH_PROFILE_AUTO);
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_AUTO);
 	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_STDIO);
+	ck_assert_uint_eq(options.disks.count, 0);
+	ck_assert_uint_eq(options.nets.count, 0);
+	ck_assert_uint_eq(options.consoles.count, 0);
+	ck_assert_uint_eq(options.rng_use, OPTIONS_RNG_ON);
 	ck_assert_uint_eq(options.timeout, 0);
 	ck_assert_uint_eq(options.grace, UINT64_C(5000000000));
 	ck_assert(!options.no_reboot);
@@ -204,6 +208,30 @@ static const struct {
 	{{"--dry-run", "--dry-run"}, {"--dry-run", "twice"}},
 	{{"--frobnicate"}, {"--frobnicate", "unknown", "help"}},
 	{{"--mem", "1G"}, {"--mem", "unknown"}},
+	{{"-d", ""}, {"--disk", "path", "\"\""}},
+	{{"-d", "ro=on"}, {"--disk", "path", "found none"}},
+	{{"-d", "a,ro=maybe"}, {"--disk,ro", "on|off", "\"maybe\""}},
+	{{"-d", "a,ro,ro"}, {"--disk,ro", "twice"}},
+	{{"-d", "a,queues=17"}, {"--disk,queues", "1 to 16", "\"17\""}},
+	{{"-d", "a,slot=0"}, {"--disk,slot", "1 to 31", "\"0\""}},
+	{{"-d", "a,slot=32"}, {"--disk,slot", "1 to 31", "\"32\""}},
+	{{"-d", "a,transport=isa"}, {"--disk,transport", "pci|mmio", "isa"}},
+	{{"-d", "a,bootindex=1"}, {"--disk", "\"bootindex\"", "direct"}},
+	{{"-d", "a,sandbox=off"}, {"--disk", "\"sandbox\""}},
+	{{"-n", "eth0"}, {"--net", "user|tap=NAME", "\"eth0\""}},
+	{{"-n", "mtu=1500"}, {"--net", "user|tap=NAME", "found none"}},
+	{{"-n", "user,tap=t"}, {"--net,tap", "twice"}},
+	{{"-n", "user,mtu=67"}, {"--net,mtu", "68 to 65535"}},
+	{{"-n", "user,queues=9"}, {"--net,queues", "1 to 8"}},
+	{{"-n", "user,fwd="}, {"--net,fwd", "text", "\"\""}},
+	{{"-n", "user,fwd"}, {"--net,fwd", "text"}},
+	{{"--console", "tty"}, {"--console", "stdio|null|file=FILE|socket="}},
+	{{"--console", "name=x"}, {"--console", "stdio|null", "found none"}},
+	{{"--console", "file=a,socket=b"}, {"--console,socket", "twice"}},
+	{{"--rng", "maybe,source=x"}, {"--rng", "off|on", "\"maybe\""}},
+	{{"--rng=maybe"}, {"--rng", "off|on", "\"maybe\""}},
+	{{"--rng", "sauce=x"}, {"--rng", "off|on", "\"sauce=x\""}},
+	{{"--rng", "--rng"}, {"--rng", "twice"}},
 	{{"-x"}, {"-x", "unknown"}},
 };
 
@@ -215,6 +243,159 @@ START_TEST(options_parse_wrong_words_are_refused_by_name)
 			      "\"%s\" does not name %s", err.text,
 			      wrong[_i].names[i]);
 	ck_assert_ptr_null(strchr(err.text, '\n'));
+}
+END_TEST
+
+START_TEST(options_parse_disks_are_taken)
+{
+	const struct virtio_block_options *disk;
+
+	ck_assert_int_eq(PARSE("k", "-d", "a.img", "--disk",
+			       "/dev/sdb,ro,direct=off,serial=a,,b,queues=4,"
+			       "slot=31,transport=mmio,packed,ephemeral=true"),
+			 0);
+	ck_assert_uint_eq(options.disks.count, 2);
+	disk = options.disks.items;
+	ck_assert_str_eq(disk[0].file, "a.img");
+	ck_assert(!disk[0].ro && !disk[0].direct && !disk[0].ephemeral);
+	ck_assert_ptr_null(disk[0].serial);
+	ck_assert_uint_eq(disk[0].queues, 1);
+	ck_assert_uint_eq(disk[0].common.slot, 0);
+	ck_assert_uint_eq(disk[0].common.transport, VIRTIO_TRANSPORT_PCI);
+	ck_assert(!disk[0].common.packed);
+	ck_assert_str_eq(disk[1].file, "/dev/sdb");
+	ck_assert(disk[1].ro && !disk[1].direct && disk[1].ephemeral);
+	ck_assert_str_eq(disk[1].serial, "a,b");
+	ck_assert_uint_eq(disk[1].queues, 4);
+	ck_assert_uint_eq(disk[1].common.slot, 31);
+	ck_assert_uint_eq(disk[1].common.transport, VIRTIO_TRANSPORT_MMIO);
+	ck_assert(disk[1].common.packed);
+}
+END_TEST
+
+START_TEST(options_parse_nets_are_taken)
+{
+	const struct virtio_net_options *net;
+
+	ck_assert_int_eq(PARSE("k", "-n", "tap=tap0,mac=52:54:00:12:34:56",
+			       "--net", "user,fwd=80:80,mtu=1500,fwd=::1:22:22",
+			       "-n", "user,fwd=1:2"),
+			 0);
+	ck_assert_uint_eq(options.nets.count, 3);
+	net = options.nets.items;
+	ck_assert_uint_eq(net[0].kind, VIRTIO_NET_TAP);
+	ck_assert_str_eq(net[0].tap, "tap0");
+	ck_assert_str_eq(net[0].mac, "52:54:00:12:34:56");
+	ck_assert_uint_eq(net[0].queues, 1);
+	ck_assert_uint_eq(net[0].fwd.count, 0);
+	ck_assert_uint_eq(net[1].kind, VIRTIO_NET_USER);
+	ck_assert_ptr_null(net[1].tap);
+	ck_assert_uint_eq(net[1].mtu, 1500);
+	ck_assert_uint_eq(net[1].fwd.count, 2);
+	ck_assert_str_eq(net[1].fwd.items[0], "80:80");
+	ck_assert_str_eq(net[1].fwd.items[1], "::1:22:22");
+	ck_assert_uint_eq(net[2].fwd.count, 1);
+	ck_assert_str_eq(net[2].fwd.items[0], "1:2");
+}
+END_TEST
+
+/* What stands behind --rng, and whether that is its value. */
+static const struct {
+	const char *words[WORDS_MAX];
+	unsigned int use;
+	const char *source;
+} rngs[] = {
+	{{"k"}, OPTIONS_RNG_ON, NULL},
+	{{"--rng", "k"}, OPTIONS_RNG_ON, NULL},
+	{{"k", "--rng"}, OPTIONS_RNG_ON, NULL},
+	{{"--rng", "-c", "2", "k"}, OPTIONS_RNG_ON, NULL},
+	{{"--rng", "off", "k"}, OPTIONS_RNG_OFF, NULL},
+	{{"--rng=off", "k"}, OPTIONS_RNG_OFF, NULL},
+	{{"--rng", "offline"}, OPTIONS_RNG_ON, NULL},
+	{{"--rng", "source=/dev/hwrng", "k"}, OPTIONS_RNG_ON, "/dev/hwrng"},
+	{{"--rng", "on,source=f", "k"}, OPTIONS_RNG_ON, "f"},
+};
+
+START_TEST(options_parse_rng_needs_no_value)
+{
+	ck_assert_msg(parse(rngs[_i].words) == 0, "%s", err.text);
+	ck_assert_ptr_nonnull(options.kernel);
+	ck_assert_uint_eq(options.rng_use, rngs[_i].use);
+	ck_assert_pstr_eq(options.rng.source, rngs[_i].source);
+}
+END_TEST
+
+/* Where serial and console lead to; 0 is for a refusal. */
+static const struct {
+	const char *words[WORDS_MAX];
+	unsigned int serial;
+} ends[] = {
+	{{"k"}, OPTIONS_SERIAL_STDIO},
+	{{"k", "--console", "null"}, OPTIONS_SERIAL_STDIO},
+	{{"k", "--console", "stdio"}, OPTIONS_SERIAL_NULL},
+	{{"k", "--console", "file=a", "--console", "stdio"},
+	 OPTIONS_SERIAL_NULL},
+	{{"k", "--console", "stdio", "--serial", "file=a"},
+	 OPTIONS_SERIAL_FILE},
+	{{"k", "--console", "stdio", "--serial", "stdio"}, 0},
+	{{"k", "--console", "stdio", "--console", "stdio"}, 0},
+};
+
+START_TEST(options_parse_one_device_has_stdio)
+{
+	bool fine = ends[_i].serial;
+
+	ck_assert_int_eq(parse(ends[_i].words), fine ? 0 : -EINVAL);
+	if (fine)
+		ck_assert_uint_eq(options.serial, ends[_i].serial);
+	else
+		ck_assert_ptr_nonnull(strstr(err.text, "stdio"));
+}
+END_TEST
+
+START_TEST(options_parse_consoles_are_ports_of_one_device)
+{
+	ck_assert_int_eq(PARSE("k", "--console", "null,slot=4", "--console",
+			       "socket=s,name=org.x"),
+			 0);
+	ck_assert_uint_eq(options.consoles.count, 2);
+	ck_assert_uint_eq(options.consoles.items[0].common.slot, 4);
+	ck_assert_uint_eq(options.consoles.items[1].to, OPTIONS_CONSOLE_SOCKET);
+	ck_assert_str_eq(options.consoles.items[1].socket, "s");
+	ck_assert_str_eq(options.consoles.items[1].name, "org.x");
+	options_fini(&options);
+	ck_assert_int_eq(
+		PARSE("k", "--console", "null", "--console", "null,packed"),
+		-EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "--console,packed"));
+}
+END_TEST
+
+START_TEST(options_parse_too_many_consoles_are_refused)
+{
+	char option[] = "--console=null", kernel[] = "k";
+	char *argv[10] = {kernel};
+
+	for (unsigned int i = 1; i < 10; i++)
+		argv[i] = option;
+	ck_assert_int_eq(options_parse(&options, 9, argv, &err), 0);
+	options_fini(&options);
+	ck_assert_int_eq(options_parse(&options, 10, argv, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "at most 8"));
+}
+END_TEST
+
+START_TEST(options_parse_too_many_forwards_are_refused)
+{
+	static char value[257 * 9 + 8] = "user";
+	char option[] = "-n", kernel[] = "k";
+	char *argv[] = {kernel, option, value};
+
+	for (unsigned int i = 0; i < 257; i++)
+		strcat(value, ",fwd=1:1");
+	ck_assert_int_eq(options_parse(&options, 3, argv, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "--net,fwd"));
+	ck_assert_ptr_nonnull(strstr(err.text, "256"));
 }
 END_TEST
 
@@ -376,6 +557,15 @@ int main(void)
 	tcase_add_loop_test(tcase,
 			    options_parse_wrong_words_are_refused_by_name, 0,
 			    sizeof(wrong) / sizeof(wrong[0]));
+	tcase_add_test(tcase, options_parse_disks_are_taken);
+	tcase_add_test(tcase, options_parse_nets_are_taken);
+	tcase_add_loop_test(tcase, options_parse_rng_needs_no_value, 0,
+			    sizeof(rngs) / sizeof(rngs[0]));
+	tcase_add_loop_test(tcase, options_parse_one_device_has_stdio, 0,
+			    sizeof(ends) / sizeof(ends[0]));
+	tcase_add_test(tcase, options_parse_consoles_are_ports_of_one_device);
+	tcase_add_test(tcase, options_parse_too_many_consoles_are_refused);
+	tcase_add_test(tcase, options_parse_too_many_forwards_are_refused);
 	tcase_add_test(tcase, options_parse_no_kernel_says_which_option);
 	tcase_add_test(tcase, options_parse_main_key_may_be_named);
 	tcase_add_test(tcase, options_parse_first_item_alone_is_the_main_key);

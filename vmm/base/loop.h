@@ -1,7 +1,7 @@
 /*
  * The event loop of the main thread and of device processes: epoll, timers on
  * CLOCK_MONOTONIC, and wake-ups from other threads. All functions but
- * loop_wake_send() belong to the loop's thread. Callbacks may add, change and
+ * loop_wake_send() and loop_fd_set() belong to the loop's thread. Callbacks may add, change and
  * remove any source, their own included.
  */
 #ifndef VMM_BASE_LOOP_H
@@ -43,7 +43,10 @@ typedef void loop_fd_fn(void *ctx, uint32_t events);
 int loop_fd_add(struct loop *loop, struct loop_fd **out, int fd,
 		uint32_t events, loop_fd_fn *fn, void *ctx);
 
-/* Change the events that are waited for. */
+/* Change the events that are waited for. Any thread, as long as there are no
+ * two at once for one source and it is not being removed; a callback that the
+ * loop has begun to make may still come. EPOLLET alone is nothing, not even a
+ * lasting hang-up. */
 int loop_fd_set(struct loop_fd *source, uint32_t events);
 
 /* Remove and free; NULL is nothing to do. No callback comes after it. */

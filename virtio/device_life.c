@@ -1,0 +1,226 @@
+/*
+ * A virtio device's queues in the course of its life: activation, reset of all
+ * or of one, sleep and wake. What is allowed when, device.c's table says.
+ */
+#include <errno.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ring.h>
+
+#include "virtio/device_private.h"
+
+static void virtio_device_drop_queue(struct virtio_device *device,
+				     unsigned int index)
+{
+	virtqueue_free(device->active[index]);
+	device->active[index] = NULL;
+	device->queues[index].enabled = false;
+}
+
+static void virtio_device_drop_queues(struct virtio_device *device)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		virtio_device_drop_queue(device, i);
+}
+
+/* Make the queue of a config, which a driver set up as it liked. */
+static int virtio_device_take_queue(struct virtio_device *device,
+				    const struct virtqueue_config *given,
+				    const struct virtqueue_position *position)
+{
+	struct virtqueue_config config = *given;
+	struct virtio_device_queue *queue;
+	int ret;
+
+	if (config.index >= device->queue_count)
+		return -EINVAL;
+	queue = &device->queues[config.index];
+	if (device->active[config.index] || config.size > queue->max)
+		return -EINVAL;
+	config.packed = device->acked >> VIRTIO_F_RING_PACKED & 1;
+	config.indirect = device->acked >> VIRTIO_RING_F_INDIRECT_DESC & 1;
+	config.event_idx = device->acked >> VIRTIO_RING_F_EVENT_IDX & 1;
+	config.kick_fd = queue->kick_fd;
+	config.call_fd = queue->call_fd;
+	ret = virtqueue_new(&device->active[config.index], device->mem, &config,
+			    position);
+	if (ret < 0)
+		return ret;
+	queue->enabled = true;
+	queue->config = config;
+	return 0;
+}
+
+static int virtio_device_take_queues(struct virtio_device *device,
+				     const struct virtqueue_config *queues,
+				     unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		int ret = virtio_device_take_queue(device, &queues[i],
+						   &virtqueue_start);
+
+		if (ret < 0) {
+			virtio_device_drop_queues(device);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* The model has queues now. Return: 0, or -EIO if it has failed since. */
+static int virtio_device_ready_all(struct virtio_device *device)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++) {
+		if (device->active[i] &&
+		    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
+			device->ops->queue_ready(device->self, i);
+	}
+	return device->state == VIRTIO_DEVICE_FAILED ? -EIO : 0;
+}
+
+int virtio_device_activate_locked(struct virtio_device *device,
+				  const struct virtqueue_config *queues,
+				  unsigned int count)
+{
+	int ret;
+
+	/* First, so that the model can already fail. */
+	if (!virtio_device_step(device, VIRTIO_STEP_ACTIVATE))
+		return -EBUSY;
+	ret = virtio_device_take_queues(device, queues, count);
+	if (ret == 0)
+		ret = device->ops->activate(device->self, device->active);
+	if (ret < 0) {
+		virtio_device_needs_reset(device);
+		return ret;
+	}
+	return virtio_device_ready_all(device);
+}
+
+int virtio_device_reset_locked(struct virtio_device *device)
+{
+	bool used = device->state == VIRTIO_DEVICE_ACTIVE ||
+		    device->state == VIRTIO_DEVICE_FAILED;
+
+	if (!virtio_device_step(device, VIRTIO_STEP_RESET))
+		return -EBUSY;
+	if (used)
+		device->ops->reset(device->self);
+	virtio_device_drop_queues(device);
+	device->acked = 0;
+	return 0;
+}
+
+int virtio_device_queue_reset_locked(struct virtio_device *device,
+				     unsigned int index)
+{
+	if (index >= device->queue_count)
+		return -EINVAL;
+	if (!device->ops->queue_reset)
+		return -ENOTSUP;
+	if (!virtio_device_step(device, VIRTIO_STEP_QUEUE_RESET))
+		return -EBUSY;
+	if (!device->active[index])
+		return 0;
+	device->ops->queue_reset(device->self, index);
+	virtio_device_drop_queue(device, index);
+	return 0;
+}
+
+int virtio_device_queue_enable_locked(struct virtio_device *device,
+				      const struct virtqueue_config *queue)
+{
+	unsigned int index = queue->index;
+	int ret;
+
+	if (index >= device->queue_count)
+		return -EINVAL;
+	if (!device->ops->queue_enable)
+		return -ENOTSUP;
+	if (device->active[index] ||
+	    !virtio_device_step(device, VIRTIO_STEP_QUEUE_ENABLE))
+		return -EBUSY;
+	ret = virtio_device_take_queue(device, queue, &virtqueue_start);
+	if (ret == 0)
+		ret = device->ops->queue_enable(device->self, index,
+						device->active[index]);
+	if (ret < 0) {
+		virtio_device_needs_reset(device);
+		return ret;
+	}
+	if (virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
+		device->ops->queue_ready(device->self, index);
+	return device->state == VIRTIO_DEVICE_FAILED ? -EIO : 0;
+}
+
+int virtio_device_sleep_locked(struct virtio_device *device)
+{
+	int ret;
+
+	if (!virtio_device_may(device, VIRTIO_STEP_SLEEP))
+		return -EBUSY;
+	ret = virtio_device_ask_sleep(device);
+	if (ret < 0)
+		return ret;
+	/* What it finished may have shown that the guest broke it. */
+	if (!virtio_device_step(device, VIRTIO_STEP_SLEEP))
+		return -EIO;
+	virtio_device_quiet(device, true);
+	for (unsigned int i = 0; i < device->queue_count; i++) {
+		if (!device->active[i])
+			continue;
+		device->queues[i].position =
+			virtqueue_position(device->active[i]);
+		virtqueue_free(device->active[i]);
+		device->active[i] = NULL;
+	}
+	return 0;
+}
+
+/* The queues again, where they were. */
+static int virtio_device_retake_queues(struct virtio_device *device)
+{
+	for (unsigned int i = 0; i < device->queue_count; i++) {
+		struct virtio_device_queue *queue = &device->queues[i];
+		int ret;
+
+		if (!queue->enabled)
+			continue;
+		ret = virtio_device_take_queue(device, &queue->config,
+					       &queue->position);
+		if (ret < 0) {
+			virtio_device_drop_queues(device);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* The model of an active device gets its queues again. */
+static int virtio_device_wake_model(struct virtio_device *device)
+{
+	int ret;
+
+	if (device->state != VIRTIO_DEVICE_ACTIVE)
+		return virtio_device_ask_wake(device, NULL);
+	ret = virtio_device_retake_queues(device);
+	if (ret < 0)
+		return ret;
+	return virtio_device_ask_wake(device, device->active);
+}
+
+int virtio_device_wake_locked(struct virtio_device *device)
+{
+	int ret;
+
+	if (!virtio_device_step(device, VIRTIO_STEP_WAKE))
+		return -EBUSY;
+	virtio_device_quiet(device, false);
+	ret = virtio_device_wake_model(device);
+	if (ret < 0) {
+		virtio_device_needs_reset(device);
+		return ret;
+	}
+	/* Kicks that came meanwhile have told nobody. */
+	return virtio_device_ready_all(device);
+}
