@@ -194,11 +194,11 @@ static const struct net_control_row net_control_rows[] = {
 	 VIRTIO_NET_CTRL_RX_NOBCAST, NET_FEATURE(CTRL_RX_EXTRA), 1, 1,
 	 net_control_rx},
 	{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_TABLE_SET,
-	 VIRTIO_NET_CTRL_MAC_TABLE_SET, NET_FEATURE(CTRL_RX),
-	 2 * sizeof(le32), UINT32_MAX, net_control_mac_table},
+	 VIRTIO_NET_CTRL_MAC_TABLE_SET, NET_FEATURE(CTRL_RX), 2 * sizeof(le32),
+	 UINT32_MAX, net_control_mac_table},
 	{VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET,
-	 VIRTIO_NET_CTRL_MAC_ADDR_SET, NET_FEATURE(CTRL_MAC_ADDR),
-	 NET_MAC_SIZE, NET_MAC_SIZE, net_control_mac_addr},
+	 VIRTIO_NET_CTRL_MAC_ADDR_SET, NET_FEATURE(CTRL_MAC_ADDR), NET_MAC_SIZE,
+	 NET_MAC_SIZE, net_control_mac_addr},
 	{VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD,
 	 VIRTIO_NET_CTRL_VLAN_DEL, NET_FEATURE(CTRL_VLAN), sizeof(le16),
 	 sizeof(le16), net_control_vlan},
@@ -209,9 +209,8 @@ static const struct net_control_row net_control_rows[] = {
 	 VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET, NET_FEATURE(MQ), sizeof(le16),
 	 sizeof(le16), net_control_mq},
 	{VIRTIO_NET_CTRL_GUEST_OFFLOADS, VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
-	 VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET,
-	 NET_FEATURE(CTRL_GUEST_OFFLOADS), sizeof(le64), sizeof(le64),
-	 net_control_offloads},
+	 VIRTIO_NET_CTRL_GUEST_OFFLOADS_SET, NET_FEATURE(CTRL_GUEST_OFFLOADS),
+	 sizeof(le64), sizeof(le64), net_control_offloads},
 };
 
 static bool net_control_handle(const struct net_control_request *request)

@@ -35,14 +35,13 @@
 #define NET_FEATURE(name) (UINT64_C(1) << VIRTIO_NET_F_##name)
 
 /* What the guest may leave to the device when it sends. */
-#define NET_HOST_OFFLOADS                                               \
-	(NET_FEATURE(CSUM) | NET_FEATURE(HOST_TSO4) |                   \
-	 NET_FEATURE(HOST_TSO6) | NET_FEATURE(HOST_ECN) |               \
-	 NET_FEATURE(HOST_USO))
+#define NET_HOST_OFFLOADS                                                      \
+	(NET_FEATURE(CSUM) | NET_FEATURE(HOST_TSO4) | NET_FEATURE(HOST_TSO6) | \
+	 NET_FEATURE(HOST_ECN) | NET_FEATURE(HOST_USO))
 /* What it takes from the device when it receives (5.1.6.5.6). */
-#define NET_GUEST_OFFLOADS                                              \
-	(NET_FEATURE(GUEST_CSUM) | NET_FEATURE(GUEST_TSO4) |            \
-	 NET_FEATURE(GUEST_TSO6) | NET_FEATURE(GUEST_ECN) |             \
+#define NET_GUEST_OFFLOADS                                   \
+	(NET_FEATURE(GUEST_CSUM) | NET_FEATURE(GUEST_TSO4) | \
+	 NET_FEATURE(GUEST_TSO6) | NET_FEATURE(GUEST_ECN) |  \
 	 NET_FEATURE(GUEST_USO4) | NET_FEATURE(GUEST_USO6))
 
 /* struct virtio_net_hdr, with VIRTIO_F_VERSION_1 always this long (5.1.6). */

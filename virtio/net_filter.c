@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define NET_ETHERTYPE_VLAN 0x8100
-#define NET_VLAN_ID(tci)   ((tci) & 0xfff)
+#define NET_VLAN_ID(tci)   ((tci)&0xfff)
 
 void net_filter_reset(struct net_state *state)
 {
@@ -50,8 +50,8 @@ static bool net_filter_mac(const struct net_state *state, const uint8_t *mac)
 }
 
 /* A tag with VLAN 0 only gives a priority (802.1Q). */
-static bool net_filter_vlan(const struct net_state *state,
-			    const uint8_t *frame, size_t len)
+static bool net_filter_vlan(const struct net_state *state, const uint8_t *frame,
+			    size_t len)
 {
 	unsigned int id;
 

@@ -33,8 +33,8 @@ static int net_header_check_gso(const struct net_header *header, bool tx,
 
 	if (!(net_header_feature(gso, tx) & features))
 		return -EINVAL;
-	if (header->gso_type != gso && (gso == VIRTIO_NET_HDR_GSO_UDP_L4 ||
-					!(features & ecn)))
+	if (header->gso_type != gso &&
+	    (gso == VIRTIO_NET_HDR_GSO_UDP_L4 || !(features & ecn)))
 		return -EINVAL;
 	if (!le16_get(header->gso_size) ||
 	    !(header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
@@ -72,8 +72,8 @@ int net_header_check_tx(struct net_header *header, uint64_t len,
 
 int net_header_check_rx(struct net_header *header, uint64_t offloads)
 {
-	header->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM |
-			 VIRTIO_NET_HDR_F_DATA_VALID;
+	header->flags &=
+		VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID;
 	if (!(offloads & NET_FEATURE(GUEST_CSUM))) {
 		if (header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 			return -EINVAL;

@@ -114,9 +114,14 @@ int net_new(struct net **out, struct virtio_device *device,
 	    const struct net_config *config, const struct net_end *end,
 	    struct error *err);
 
+/* What net_new() made, and the end. */
+void net_free(struct net *net);
+
 /* virtio_device_ops.open, in net_open.c. */
 int net_open(const struct virtio_open *open, struct virtio_resources *out,
 	     struct error *err);
+/* Six pairs of hexadecimal digits with colons: 0 or -EINVAL. */
+int net_mac_parse(const char *text, uint8_t mac[NET_MAC_SIZE]);
 
 /* --- net.c: what the parts need of the whole --------------------------------
  */
@@ -129,6 +134,7 @@ void net_pair_rearm(struct net_pair *pair);
 bool net_pair_used(const struct net_pair *pair);
 /* Have queue_ready() called in the loop's next turn. */
 void net_pair_again(struct net_pair *pair, bool rx);
+void net_control_again(struct net *net);
 /* The end is gone: link down. */
 void net_lose(struct net *net, int error);
 /* The guest broke it: no queues are left after it. */

@@ -123,8 +123,8 @@ static void net_rx_write(struct net_rx *rx, uint64_t offset,
 			 const uint8_t *data, size_t len)
 {
 	for (unsigned int i = 0; i < rx->count && len; i++) {
-		size_t done = virtqueue_chain_write(rx->chains[i], offset,
-						    data, len);
+		size_t done =
+			virtqueue_chain_write(rx->chains[i], offset, data, len);
 
 		offset -= MIN(offset, rx->chains[i]->writable_len);
 		data += done;

@@ -96,7 +96,8 @@ static int net_tx_pop(struct net_pair *pair)
 		return ret;
 	}
 	if (ret > 0 && tx->chain->writable_count) {
-		net_fail(pair->net, "a transmit buffer for the device to write");
+		net_fail(pair->net,
+			 "a transmit buffer for the device to write");
 		return -EPROTO;
 	}
 	return ret;
