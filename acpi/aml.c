@@ -59,6 +59,7 @@
 /* Extended interrupt flags (6.4.3.6). */
 #define INTERRUPT_CONSUMER (1 << 0)
 #define INTERRUPT_EDGE	   (1 << 1)
+#define INTERRUPT_SHARED   (1 << 3)
 
 /* Address space resource types and flags (6.4.3.5). */
 #define ADDRESS_MEMORY	     0
@@ -589,12 +590,21 @@ void aml_qword_memory(struct aml *aml, uint64_t base, uint64_t len)
 			  MEMORY_READ_WRITE, base, len);
 }
 
-void aml_interrupt(struct aml *aml, enum aml_trigger trigger, uint32_t gsi)
+/* Bit 2 of the flags, _POL, is 0: ActiveHigh. */
+static void aml_interrupt_of(struct aml *aml, uint8_t flags, uint32_t gsi)
 {
 	aml_large_item(aml, EXTENDED_INTERRUPT_DESCRIPTOR, 6);
-	/* Bit 2, _POL: 0 is ActiveHigh; bit 3, _SHR: 0 is Exclusive. */
-	aml_byte(aml, INTERRUPT_CONSUMER |
-			      (trigger == AML_EDGE ? INTERRUPT_EDGE : 0));
+	aml_byte(aml, INTERRUPT_CONSUMER | flags);
 	aml_byte(aml, 1); /* interrupt table length */
 	blob_append_le(&aml->code, gsi, 4);
+}
+
+void aml_interrupt(struct aml *aml, enum aml_trigger trigger, uint32_t gsi)
+{
+	aml_interrupt_of(aml, trigger == AML_EDGE ? INTERRUPT_EDGE : 0, gsi);
+}
+
+void aml_interrupt_shared(struct aml *aml, uint32_t gsi)
+{
+	aml_interrupt_of(aml, INTERRUPT_SHARED, gsi);
 }

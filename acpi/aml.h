@@ -191,5 +191,7 @@ enum aml_trigger {
 
 /* Interrupt (ResourceConsumer, trigger, ActiveHigh, Exclusive) { gsi } */
 void aml_interrupt(struct aml *aml, enum aml_trigger trigger, uint32_t gsi);
+/* Interrupt (ResourceConsumer, Level, ActiveHigh, Shared) { gsi } */
+void aml_interrupt_shared(struct aml *aml, uint32_t gsi);
 
 #endif

@@ -150,6 +150,23 @@ void dsdt_add_ged(struct aml *aml, uint64_t base, uint32_t gsi)
 	aml_device_end(aml);
 }
 
+void dsdt_add_virtio_mmio(struct aml *aml, unsigned int uid, uint32_t base,
+			  uint32_t size, uint32_t gsi)
+{
+	char name[] = "VR00";
+
+	snprintf(name, sizeof(name), "VR%02X", uid & 0xff);
+	aml_device_begin(aml, name);
+	aml_name(aml, "_HID", AML_STRING("LNRO0005"));
+	aml_name(aml, "_UID", AML_INT(uid));
+	aml_name(aml, "_CCA", AML_INT(1)); /* DMA is coherent */
+	aml_resources_begin(aml, "_CRS");
+	aml_memory32_fixed(aml, base, size);
+	aml_interrupt_shared(aml, gsi);
+	aml_resources_end(aml);
+	aml_device_end(aml);
+}
+
 void dsdt_add_processors(struct aml *aml, unsigned int count)
 {
 	char name[] = "C000";

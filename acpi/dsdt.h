@@ -51,6 +51,11 @@ void dsdt_add_pvpanic(struct aml *aml, uint16_t port);
  * power button that it speaks for. */
 void dsdt_add_ged(struct aml *aml, uint64_t base, uint32_t gsi);
 
+/* Virtio over MMIO, LNRO0005: \_SB.VR00 and on, @uid 0 to 255. Its interrupt is
+ * level-triggered and shared. */
+void dsdt_add_virtio_mmio(struct aml *aml, unsigned int uid, uint32_t base,
+			  uint32_t size, uint32_t gsi);
+
 /* @count processors with _UID 0 to @count - 1; at most 4096. */
 void dsdt_add_processors(struct aml *aml, unsigned int count);
 

@@ -67,6 +67,120 @@ void pci_device_set_w1c(struct pci_device *device, unsigned int offset,
 	pci_device_put(device->w1c, offset, size, bits);
 }
 
+static unsigned int pci_device_bar_register(unsigned int index)
+{
+	return PCI_BASE_ADDRESS_0 + 4 * index;
+}
+
+/* Bits 3:0 (memory) or 1:0 (I/O) of a BAR, which say what it is. */
+static uint32_t pci_device_bar_flags(const struct pci_bar *bar)
+{
+	uint32_t flags = bar->prefetchable ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0;
+
+	switch (bar->kind) {
+	case PCI_BAR_NONE:
+		return 0;
+	case PCI_BAR_MEM32:
+		return flags | PCI_BASE_ADDRESS_MEM_TYPE_32;
+	case PCI_BAR_MEM64:
+		return flags | PCI_BASE_ADDRESS_MEM_TYPE_64;
+	case PCI_BAR_IO:
+		break;
+	}
+	return PCI_BASE_ADDRESS_SPACE_IO;
+}
+
+static void pci_device_check_bar(const struct pci_device *device,
+				 unsigned int index, const struct pci_bar *bar)
+{
+	bool wide = bar->kind == PCI_BAR_MEM64;
+	bool io = bar->kind == PCI_BAR_IO;
+
+	assert(index + wide < PCI_DEVICE_BARS);
+	assert(device->bars[index].kind == PCI_BAR_NONE);
+	assert(!wide || device->bars[index + 1].kind == PCI_BAR_NONE);
+	assert(!index || device->bars[index - 1].kind != PCI_BAR_MEM64);
+	assert(bar->size && !(bar->size & (bar->size - 1)));
+	assert(bar->size >= (io ? 4 : 4096));
+	assert(bar->size <= (io	    ? 256
+			     : wide ? UINT64_C(1) << 63
+				    : UINT64_C(1) << 31));
+	(void)device;
+	(void)io;
+}
+
+void pci_device_add_bar(struct pci_device *device, unsigned int index,
+			const struct pci_bar *bar)
+{
+	unsigned int at = pci_device_bar_register(index);
+	uint64_t writable = ~(bar->size - 1);
+
+	pci_device_check_bar(device, index, bar);
+	device->bars[index] = *bar;
+	device->bars[index].mapped = false;
+	device->bars[index].refused = 0;
+	pci_device_set(device, at, 4, pci_device_bar_flags(bar));
+	pci_device_set_writable(device, at, 4, (uint32_t)writable);
+	if (bar->kind == PCI_BAR_MEM64)
+		pci_device_set_writable(device, at + 4, 4,
+					(uint32_t)(writable >> 32));
+}
+
+unsigned int pci_device_add_cap(struct pci_device *device, uint8_t id,
+				unsigned int size)
+{
+	unsigned int at =
+		device->caps_end ? device->caps_end : PCI_STD_HEADER_SIZEOF;
+	unsigned int end = (at + size + 3) & ~3u;
+
+	/* caps_end has 8 bits, so the last dword stays free. */
+	assert(size >= 2 && end < PCI_DEVICE_CONFIG_SIZE);
+	pci_device_set(device, at + PCI_CAP_LIST_ID, 1, id);
+	pci_device_set(device,
+		       device->last_cap ? device->last_cap + PCI_CAP_LIST_NEXT
+					: PCI_CAPABILITY_LIST,
+		       1, at);
+	pci_device_set(device, PCI_STATUS, 2,
+		       pci_device_read(device, PCI_STATUS, 2) |
+			       PCI_STATUS_CAP_LIST);
+	device->last_cap = (uint8_t)at;
+	device->caps_end = (uint8_t)end;
+	return at;
+}
+
+bool pci_device_bar(const struct pci_device *device, unsigned int index,
+		    uint64_t *base)
+{
+	unsigned int at = pci_device_bar_register(index);
+	uint32_t command = pci_device_read(device, PCI_COMMAND, 2);
+	uint32_t low = pci_device_read(device, at, 4);
+
+	switch (device->bars[index].kind) {
+	case PCI_BAR_NONE:
+		return false;
+	case PCI_BAR_IO:
+		*base = low & (uint32_t)PCI_BASE_ADDRESS_IO_MASK;
+		return command & PCI_COMMAND_IO;
+	case PCI_BAR_MEM32:
+	case PCI_BAR_MEM64:
+		break;
+	}
+	*base = low & (uint32_t)PCI_BASE_ADDRESS_MEM_MASK;
+	if (device->bars[index].kind == PCI_BAR_MEM64)
+		*base |= (uint64_t)pci_device_read(device, at + 4, 4) << 32;
+	return command & PCI_COMMAND_MEMORY;
+}
+
+void pci_device_place_bar(struct pci_device *device, unsigned int index,
+			  uint64_t base)
+{
+	unsigned int at = pci_device_bar_register(index);
+
+	pci_device_write(device, at, 4, (uint32_t)base);
+	if (device->bars[index].kind == PCI_BAR_MEM64)
+		pci_device_write(device, at + 4, 4, (uint32_t)(base >> 32));
+}
+
 uint32_t pci_device_read(const struct pci_device *device, unsigned int offset,
 			 unsigned int size)
 {

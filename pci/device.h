@@ -32,9 +32,11 @@ struct pci_bar {
 	void *ctx;		   /* borrowed */
 	const char *name;	   /* borrowed, for messages */
 
-	/* For the bus: where it is mapped. */
+	/* For the bus: where it is mapped, and the last place that it could
+	 * not have (0: none). */
 	bool mapped;
 	uint64_t base;
+	uint64_t refused;
 };
 
 /*
@@ -42,15 +44,24 @@ struct pci_bar {
  * lock held, so that they must not call the bus. Any vCPU thread, and main.
  */
 struct pci_device_ops {
-	/* The guest has moved the BAR to base, or away (mapped false): what
-	 * hangs on its address, such as doorbells, has to follow. */
+	/* The BAR is decoded at base now, or (mapped false) not any more: what
+	 * hangs on its address, such as doorbells, has to follow. A move is
+	 * the one behind the other. */
 	void (*bar_moved)(void *ctx, unsigned int bar, bool mapped,
 			  uint64_t base);
 	/* Bytes are about to be read; the device may set them anew. */
 	void (*config_read)(void *ctx, unsigned int offset, unsigned int size);
-	/* Bytes were written. */
+	/* Bytes were written by the guest; BARs have moved already. */
 	void (*config_written)(void *ctx, unsigned int offset,
 			       unsigned int size);
+};
+
+/* For the bus, under its lock of interrupt lines. */
+struct pci_intx {
+	unsigned int line; /* of four */
+	bool wired;	   /* on a bus, and with a pin */
+	bool raised;	   /* the device asks for it: Interrupt Status */
+	bool disabled;	   /* COMMAND, Interrupt Disable */
 };
 
 /*
@@ -67,6 +78,7 @@ struct pci_device {
 	uint8_t last_cap;		  /* 0: none yet */
 	const struct pci_device_ops *ops; /* NULL: registers and no more */
 	void *ctx;			  /* borrowed */
+	struct pci_intx intx;
 };
 
 /* What a type 0 header says of a function (6.2). */
@@ -131,6 +143,21 @@ uint32_t pci_device_read(const struct pci_device *device, unsigned int offset,
 /* A guest's write; likewise. */
 void pci_device_write(struct pci_device *device, unsigned int offset,
 		      unsigned int size, uint32_t value);
+
+/**
+ * pci_device_bar() - Where a BAR's registers put it.
+ * @base: out, if it is decoded
+ *
+ * Return: whether COMMAND lets the function decode it; false where there is
+ * no BAR.
+ */
+bool pci_device_bar(const struct pci_device *device, unsigned int index,
+		    uint64_t *base);
+
+/* Put it there, as a guest would: a multiple of its size that its registers
+ * can hold. */
+void pci_device_place_bar(struct pci_device *device, unsigned int index,
+			  uint64_t base);
 
 /* All that the guest can change is 0 again. */
 void pci_device_reset(struct pci_device *device);

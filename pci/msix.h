@@ -33,7 +33,8 @@ struct pci_msix_config {
 	uint32_t table, pba;
 	uint32_t requester_id; /* bus 0: slot << 3 | function */
 	/* After a change of a mask; NULL if of no interest. vector: -1 for
-	 * all. Without locks of this module. */
+	 * all. Without locks of this module, so that two vCPUs that mask and
+	 * unmask at once may call in any order. */
 	void (*masked)(void *ctx, int vector, bool masked);
 	void *ctx;
 };
@@ -49,7 +50,8 @@ int pci_msix_new(struct pci_msix **out, struct host *host,
 		 const struct pci_msix_config *config);
 void pci_msix_free(struct pci_msix *msix);
 
-/* Offset of the capability in the configuration space: 12 bytes. */
+/* Offset of the capability in the configuration space: 12 bytes. Its registers
+ * are set up; config_written has to lead to pci_msix_config_written(). */
 unsigned int pci_msix_cap(const struct pci_msix *msix);
 
 /*
@@ -74,19 +76,24 @@ bool pci_msix_enabled(const struct pci_msix *msix);
  * pci_msix_attach() - Signals of @fd raise vector @vector from now on.
  * @fd: an eventfd, borrowed until detached; in one vector at a time
  *
- * While MSI-X is disabled nobody listens to it. Return: 0, -EINVAL for a
- * vector that there is not, -ENOMEM, or what the host says.
+ * While MSI-X is disabled nobody listens to it. Nor if the guest gave a route
+ * that KVM does not take, which is logged. Return: 0, -EINVAL for a vector that
+ * there is not, -EEXIST if it is attached already, -ENOMEM, or what the host
+ * says; it is not attached then.
  */
 int pci_msix_attach(struct pci_msix *msix, int fd, unsigned int vector);
-/* Nothing to do if it is not attached. */
+/* Nothing to do if it is not attached. When it returns, each signal from before
+ * has been delivered, or is in the eventfd still if the vector was masked. */
 void pci_msix_detach(struct pci_msix *msix, int fd);
 
 /* As after pci_msix_new(); nothing attached, nothing pending. */
 void pci_msix_reset(struct pci_msix *msix);
 
 /* Table and pending bits; Message Control is of the configuration space,
- * attachments are of who attached. Restoring: before anything is attached;
- * what was pending then comes again. */
+ * attachments are of who attached. Saving leaves all as it is; interrupts that
+ * are not pending are in the vCPUs' local APICs after it, which are to be saved
+ * later than this. Restoring: behind the bus and before anything is attached;
+ * what was pending then comes again. Main thread, vCPUs stopped. */
 int pci_msix_save(struct pci_msix *msix, json_t **out);
 int pci_msix_restore(struct pci_msix *msix, const json_t *state,
 		     struct error *err);

@@ -71,8 +71,9 @@ struct virtqueue_chain {
  * @mem: borrowed
  * @config: copied; the guest's, and checked: size, alignment (2.7, 2.8.10),
  *	    each area all in RAM, none overlapping another
- * @position: where to begin
+ * @position: where to begin; checked
  *
+ * The driver's kicks are on (virtqueue_set_kicks()).
  * Return: 0, -EINVAL for what a driver may not set up, or -ENOMEM.
  */
 int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
@@ -85,8 +86,9 @@ void virtqueue_free(struct virtqueue *queue);
 
 const struct virtqueue_config *virtqueue_config(const struct virtqueue *queue);
 
-/* Where it stands; with chains out, as if they had not been taken yet (split:
- * if they were put back in order). */
+/* Where it stands; with chains out, as if they had not been taken yet, which
+ * is of use only if those that were taken before them are back. Nothing is put
+ * and not published. */
 struct virtqueue_position virtqueue_position(const struct virtqueue *queue);
 
 /* Chains that were popped and not put. */
@@ -99,13 +101,18 @@ unsigned int virtqueue_in_flight(const struct virtqueue *queue);
  * At most as many descriptors as the queue has entries (2.7.5.3.1).
  * Return: 1; 0 if there is none; -ENOMEM; or -EPROTO if the queue is broken,
  * now or before: a loop, too long a chain, an index or address out of range,
- * a wrong direction or indirect table, a head that is in flight, ...
+ * a wrong direction or indirect table, a head that is in flight, ... An
+ * indirect table has no more entries than the queue, either. -ENOMEM changes
+ * nothing; it may also mean that chains of over a million iovecs are out,
+ * which takes a queue of over 1024 entries.
  */
 int virtqueue_pop(struct virtqueue *queue, struct virtqueue_chain **out);
 
 /**
  * virtqueue_put() - Give a buffer back to the driver, and free @chain.
- * @written: bytes written to its writable part, from the start
+ * @chain: popped from this @queue
+ * @written: bytes written to its writable part, from the start; no more than
+ *	     there is room for
  *
  * The driver sees it after virtqueue_publish(): several at once, as merged
  * receive buffers need it.
@@ -114,7 +121,7 @@ void virtqueue_put(struct virtqueue *queue, struct virtqueue_chain *chain,
 		   uint32_t written);
 
 /* Show the driver what was put, and interrupt it unless it wants no
- * interrupt (2.7.7, 2.8.13). */
+ * interrupt (2.7.7, 2.8.14). */
 void virtqueue_publish(struct virtqueue *queue);
 
 /**

@@ -101,7 +101,7 @@ struct arch_mmio {
 
 /**
  * arch_mmio_add() - A place for one more, which the tables of arch_boot() will
- * describe.
+ * describe. Since arch_vm_init().
  *
  * Return: 0 or -ENOSPC.
  */
@@ -134,7 +134,8 @@ int arch_vcpu_init(struct arch *arch, unsigned int index, int vcpu_fd,
 /**
  * arch_boot() - Put the machine where its kernel takes over.
  *
- * Devices, interrupt controllers and vCPUs go to their power-on state, kernel,
+ * Devices, interrupt controllers and vCPUs go to their power-on state, BARs to
+ * where firmware would put them (so all devices are on the bus by now), kernel,
  * initrd, tables and command line into guest memory, which is all zero, and
  * vCPU 0 to the kernel's entry. Once at the start and again at each reboot.
  * May block on the files.

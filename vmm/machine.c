@@ -52,11 +52,56 @@ static void machine_irq_set(struct host *host, unsigned int gsi, bool level)
 			    gsi, strerror(errno));
 }
 
+static int machine_msi_alloc(struct host *host, unsigned int *gsi)
+{
+	return irq_routes_msi_alloc(machine_of(host)->irq_routes, gsi);
+}
+
+static void machine_msi_free(struct host *host, unsigned int gsi)
+{
+	irq_routes_msi_free(machine_of(host)->irq_routes, gsi);
+}
+
+static int machine_msi_route(struct host *host, unsigned int gsi,
+			     const struct host_msi *msi)
+{
+	return irq_routes_msi_route(machine_of(host)->irq_routes, gsi, msi);
+}
+
+static int machine_irqfd_add(struct host *host, unsigned int gsi, int fd)
+{
+	return irq_routes_irqfd_add(machine_of(host)->irq_routes, gsi, fd);
+}
+
+static void machine_irqfd_remove(struct host *host, unsigned int gsi, int fd)
+{
+	irq_routes_irqfd_remove(machine_of(host)->irq_routes, gsi, fd);
+}
+
+static int machine_doorbell_add(struct host *host,
+				const struct host_doorbell *doorbell)
+{
+	return irq_routes_doorbell_add(machine_of(host)->irq_routes, doorbell);
+}
+
+static void machine_doorbell_remove(struct host *host,
+				    const struct host_doorbell *doorbell)
+{
+	irq_routes_doorbell_remove(machine_of(host)->irq_routes, doorbell);
+}
+
 static const struct host_ops machine_host_ops = {
 	.map = machine_map,
 	.unmap = machine_unmap,
 	.irq_set = machine_irq_set,
 	.notice = machine_notice,
+	.msi_alloc = machine_msi_alloc,
+	.msi_free = machine_msi_free,
+	.msi_route = machine_msi_route,
+	.irqfd_add = machine_irqfd_add,
+	.irqfd_remove = machine_irqfd_remove,
+	.doorbell_add = machine_doorbell_add,
+	.doorbell_remove = machine_doorbell_remove,
 };
 
 /* --- Life ------------------------------------------------------------------
@@ -213,6 +258,20 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 	return rc;
 }
 
+/* Before anything uses interrupts that are not pins. */
+static int machine_make_routes(struct machine *machine, struct error *err)
+{
+	struct kvm_irq_routing_entry pins[ARCH_IRQ_ROUTES_MAX];
+	struct irq_routes_config config = {
+		.vm_fd = machine->kvm.vm_fd,
+		.pins = pins,
+		.pin_routes = arch_irq_routes(machine->arch, pins),
+		.first_gsi = arch_irq_count(machine->arch),
+	};
+
+	return irq_routes_new(&machine->irq_routes, &config, err);
+}
+
 static int machine_make_vm(struct machine *machine, struct error *err)
 {
 	int rc;
@@ -228,6 +287,8 @@ static int machine_make_vm(struct machine *machine, struct error *err)
 	rc = arch_vm_init(machine->arch, machine->kvm.dev_fd,
 			  machine->kvm.vm_fd, machine->mem, &machine->host,
 			  err);
+	if (!rc)
+		rc = machine_make_routes(machine, err);
 	return rc ? rc : machine_make_vcpus(machine, err);
 }
 
@@ -265,6 +326,7 @@ static void machine_free(struct machine *machine)
 {
 	vcpus_free(machine->vcpus);
 	arch_free(machine->arch);
+	irq_routes_free(machine->irq_routes);
 	guest_mem_free(machine->mem);
 	for (unsigned int i = 0; i < BUS_KINDS; i++)
 		bus_free(machine->buses[i]);

@@ -21,6 +21,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
+#include "vmm/irq_routes.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/machine_control.h"
@@ -66,6 +67,7 @@ struct machine {
 	struct kvm kvm;
 	struct bus *buses[BUS_KINDS];
 	struct guest_mem *mem;
+	struct irq_routes *irq_routes;
 	struct arch *arch;
 	struct vcpus *vcpus;
 

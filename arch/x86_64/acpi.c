@@ -27,10 +27,6 @@
 #define PORT_PIC_SLAVE	0xa0
 #define PORT_PIC_ELCR	0x4d0
 
-/* I/O ports that BARs can have: what is above the configuration ports. */
-#define PCI_IO_BASE (PORT_PCI_CONFIG + PCI_BUS_PORTS)
-#define PCI_IO_SIZE (0x10000 - PCI_IO_BASE)
-
 /* The ISA interrupt of the PIT and the pin where the IO-APIC has it. */
 #define ISA_IRQ_PIT 0
 #define GSI_PIT	    2
@@ -40,6 +36,9 @@
 static_assert(LAYOUT_ECAM_SIZE == PCI_BUS_ECAM_SIZE, "bus 0 alone");
 static_assert(PORT_RESET == PORT_PCI_CONFIG + PCI_BUS_RESET_CONTROL,
 	      "pci/bus.c implements it");
+static_assert(PORT_PCI_IO == PORT_PCI_CONFIG + PCI_BUS_PORTS &&
+		      PORT_PCI_IO + PORT_PCI_IO_SIZE == 0x10000,
+	      "BARs get the ports above those of the configuration");
 static_assert(GSI_PCI + GSI_PCI_PINS <= IOAPIC_PINS, "pins for INTx");
 static_assert(GSI_PCI_PINS == DSDT_PCI_PINS, "the same swizzle");
 
@@ -48,8 +47,8 @@ static void x86_acpi_add_pci(struct aml *aml,
 {
 	const struct dsdt_pci_host host = {
 		.config_port = PORT_PCI_CONFIG,
-		.io_base = PCI_IO_BASE,
-		.io_size = PCI_IO_SIZE,
+		.io_base = PORT_PCI_IO,
+		.io_size = PORT_PCI_IO_SIZE,
 		.mem32_base = LAYOUT_PCI32,
 		.mem32_size = LAYOUT_PCI32_SIZE,
 		.mem64_base = config->pci64_base,
@@ -59,6 +58,14 @@ static void x86_acpi_add_pci(struct aml *aml,
 
 	dsdt_add_pci_host(aml, &host);
 	dsdt_add_ecam(aml, LAYOUT_ECAM, LAYOUT_ECAM_SIZE);
+}
+
+static void x86_acpi_add_virtio(struct aml *aml, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		dsdt_add_virtio_mmio(aml, i, (uint32_t)layout_virtio_mmio(i),
+				     LAYOUT_VIRTIO_MMIO_SIZE,
+				     GSI_VIRTIO_MMIO + layout_virtio_pin(i));
 }
 
 /* 8259 and 8254. Their interrupts need no telling: the MADT has the PIT's. */
@@ -96,6 +103,7 @@ static acpi_table_id x86_acpi_add_dsdt(struct acpi_tables *tables,
 	if (config->has_serial)
 		dsdt_add_uart(&aml, "COM1", 1, PORT_COM1, GSI_COM1);
 	dsdt_add_pvpanic(&aml, PORT_PVPANIC);
+	x86_acpi_add_virtio(&aml, config->virtio_mmio);
 	if (config->profile == ARCH_PROFILE_LEGACY)
 		x86_acpi_add_devices_legacy(&aml);
 	else

@@ -15,6 +15,7 @@ struct x86_acpi_config {
 	enum arch_profile profile; /* LEAN or LEGACY */
 	unsigned int cpus;	   /* 1 to ARCH_CPUS_MAX; APIC ID = index */
 	bool has_serial;	   /* there is a COM1 */
+	unsigned int virtio_mmio;  /* devices, 0 to LAYOUT_VIRTIO_MMIO_MAX */
 	uint64_t pci64_base;	   /* window of 64-bit BARs */
 	uint64_t pci64_size;	   /* bytes; 0 for none */
 };

@@ -32,6 +32,7 @@
 #include "arch/x86_64/vcpu_state.h"
 #include "pci/bus.h"
 #include "vmm/base/device.h"
+#include "vmm/base/irq_pin.h"
 #include "vmm/base/json.h"
 #include "vmm/base/loop.h"
 
@@ -63,8 +64,13 @@ struct arch {
 	unsigned int device_count;
 	/* Into devices[]: the ones that are spoken to. */
 	struct serial *serial;
+	struct pci_bus *pci;
 	struct ged *ged; /* lean */
 	struct pm *pm;	 /* legacy */
+
+	struct irq_pin virtio_pins[GSI_VIRTIO_PINS];
+	bool has_pins;
+	unsigned int virtio_mmio; /* devices over MMIO that were added */
 };
 
 /* --- Planning --------------------------------------------------------------
@@ -152,6 +158,8 @@ void arch_free(struct arch *arch)
 
 		device->ops->free(device->self);
 	}
+	for (unsigned int i = 0; arch->has_pins && i < GSI_VIRTIO_PINS; i++)
+		irq_pin_fini(&arch->virtio_pins[i]);
 	for (unsigned int i = 0; i < ARCH_CPUS_MAX; i++)
 		vcpu_state_free(arch->vcpus[i].power_on);
 	vcpu_shape_free(arch->shape);
@@ -208,6 +216,19 @@ static unsigned int arch_memmap(const struct arch *arch,
 	return arch_high_ram(arch) ? ARCH_MEMMAP_MAX : ARCH_MEMMAP_MAX - 1;
 }
 
+/* BARs above 4 GiB: behind RAM; none where the CPU cannot reach it. */
+static struct pci_window arch_pci64(const struct arch *arch)
+{
+	uint64_t top = LAYOUT_4G + arch_high_ram(arch);
+	uint64_t base =
+		(top + LAYOUT_PCI64_ALIGN - 1) & ~(LAYOUT_PCI64_ALIGN - 1);
+	uint64_t last = base + LAYOUT_PCI64_SIZE - 1;
+
+	if (last >> cpuid_address_bits(arch->cpuid))
+		return (struct pci_window){.size = 0};
+	return (struct pci_window){.base = base, .size = LAYOUT_PCI64_SIZE};
+}
+
 /* --- Devices ---------------------------------------------------------------
  */
 
@@ -238,12 +259,28 @@ static int arch_add_lean(struct arch *arch, struct host *host)
 	return rc;
 }
 
+static int arch_add_pci(struct arch *arch, struct host *host)
+{
+	const struct pci_bus_config config = {
+		.ecam = LAYOUT_ECAM,
+		.port = PORT_PCI_CONFIG,
+		.io = {PORT_PCI_IO, PORT_PCI_IO_SIZE},
+		.mem32 = {LAYOUT_PCI32, LAYOUT_PCI32_SIZE},
+		.mem64 = arch_pci64(arch),
+		.gsi = GSI_PCI,
+	};
+	int rc = pci_bus_new(&arch->pci, host, &config);
+
+	if (!rc)
+		arch_add(arch, "pci", &pci_bus_device_ops, arch->pci);
+	return rc;
+}
+
 static int arch_add_common(struct arch *arch, struct host *host)
 {
 	struct debug_exit *debug_exit;
 	struct pvpanic *pvpanic;
 	struct i8042 *i8042;
-	struct pci_bus *pci;
 	struct rtc *rtc;
 	int rc;
 
@@ -268,11 +305,14 @@ static int arch_add_common(struct arch *arch, struct host *host)
 	if (rc)
 		return rc;
 	arch_add(arch, "debug-exit", &debug_exit_device_ops, debug_exit);
-	rc = pci_bus_new(&pci, host, LAYOUT_ECAM, PORT_PCI_CONFIG);
-	if (rc)
-		return rc;
-	arch_add(arch, "pci", &pci_bus_device_ops, pci);
-	return 0;
+	return arch_add_pci(arch, host);
+}
+
+static void arch_make_pins(struct arch *arch, struct host *host)
+{
+	for (unsigned int i = 0; i < GSI_VIRTIO_PINS; i++)
+		irq_pin_init(&arch->virtio_pins[i], host, GSI_VIRTIO_MMIO + i);
+	arch->has_pins = true;
 }
 
 int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
@@ -293,6 +333,7 @@ int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
 	if (rc)
 		return rc;
 	arch_add(arch, "irqchip", &irqchip_device_ops, irqchip);
+	arch_make_pins(arch, host);
 	rc = legacy ? arch_add_legacy(arch, host) : arch_add_lean(arch, host);
 	if (!rc)
 		rc = arch_add_common(arch, host);
@@ -300,6 +341,42 @@ int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
 		error_set(err, -rc, "cannot make the devices: %s",
 			  strerror(-rc));
 	return rc;
+}
+
+struct pci_bus *arch_pci(struct arch *arch)
+{
+	return arch->pci;
+}
+
+int arch_mmio_add(struct arch *arch, struct arch_mmio *out)
+{
+	unsigned int index = arch->virtio_mmio;
+
+	static_assert(LAYOUT_VIRTIO_MMIO_MAX / GSI_VIRTIO_PINS <=
+			      IRQ_PIN_SOURCES,
+		      "a source for each");
+	if (index == LAYOUT_VIRTIO_MMIO_MAX)
+		return -ENOSPC;
+	arch->virtio_mmio++;
+	*out = (struct arch_mmio){
+		.base = layout_virtio_mmio(index),
+		.pin = &arch->virtio_pins[layout_virtio_pin(index)],
+		.source = index / GSI_VIRTIO_PINS,
+	};
+	return 0;
+}
+
+unsigned int arch_irq_routes(const struct arch *arch,
+			     struct kvm_irq_routing_entry *routes)
+{
+	static_assert(IRQCHIP_ROUTES_MAX <= ARCH_IRQ_ROUTES_MAX, "room");
+	return irqchip_routes(arch->profile == ARCH_PROFILE_LEGACY, routes);
+}
+
+unsigned int arch_irq_count(const struct arch *arch)
+{
+	(void)arch;
+	return IOAPIC_PINS;
 }
 
 /* --- vCPUs -----------------------------------------------------------------
@@ -349,21 +426,16 @@ static int arch_reset(struct arch *arch, struct error *err)
 static int arch_build_tables(struct arch *arch, uint64_t *rsdp,
 			     struct error *err)
 {
+	struct pci_window pci64 = arch_pci64(arch);
 	struct x86_acpi_config config = {
 		.profile = arch->profile,
 		.cpus = arch->config.cpus,
 		.has_serial = true,
+		.virtio_mmio = arch->virtio_mmio,
+		.pci64_base = pci64.base,
+		.pci64_size = pci64.size,
 	};
-	uint64_t top = LAYOUT_4G + arch_high_ram(arch);
-	uint64_t base =
-		(top + LAYOUT_PCI64_ALIGN - 1) & ~(LAYOUT_PCI64_ALIGN - 1);
-	uint64_t last = base + LAYOUT_PCI64_SIZE - 1;
 
-	/* No window where the CPU cannot reach it. */
-	if (!(last >> cpuid_address_bits(arch->cpuid))) {
-		config.pci64_base = base;
-		config.pci64_size = LAYOUT_PCI64_SIZE;
-	}
 	return x86_acpi_build(arch->mem, &config, rsdp, err);
 }
 
@@ -402,6 +474,8 @@ int arch_boot(struct arch *arch, struct error *err)
 	if (arch->booted)
 		rc = arch_reset(arch, err);
 	arch->booted = true;
+	if (!rc)
+		rc = pci_bus_assign(arch->pci, err);
 	if (!rc)
 		rc = arch_build_tables(arch, &rsdp, err);
 	if (!rc)

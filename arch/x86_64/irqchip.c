@@ -105,20 +105,6 @@ unsigned int irqchip_routes(bool legacy, struct kvm_irq_routing_entry *routes)
 	return count;
 }
 
-static int irqchip_set_routes(int vm_fd, bool legacy, struct error *err)
-{
-	struct {
-		uint32_t nr, flags;
-		struct kvm_irq_routing_entry entries[IRQCHIP_ROUTES_MAX];
-	} routing = {.flags = 0};
-
-	static_assert(offsetof(struct kvm_irq_routing, nr) == 0 &&
-			      offsetof(struct kvm_irq_routing, entries) == 8,
-		      "routing is a struct kvm_irq_routing");
-	routing.nr = irqchip_routes(legacy, routing.entries);
-	return IRQCHIP_IOCTL(vm_fd, KVM_SET_GSI_ROUTING, &routing, err);
-}
-
 /* --- State ---------------------------------------------------------------- */
 
 static int irqchip_read(const struct irqchip *irqchip,
@@ -388,8 +374,6 @@ static int irqchip_create(int vm_fd, bool legacy, struct error *err)
 		ret = IRQCHIP_IOCTL(vm_fd, KVM_CREATE_IRQCHIP, 0, err);
 	if (!ret && legacy)
 		ret = IRQCHIP_IOCTL(vm_fd, KVM_CREATE_PIT2, &pit, err);
-	if (!ret)
-		ret = irqchip_set_routes(vm_fd, legacy, err);
 	return ret;
 }
 

@@ -18,11 +18,13 @@ struct irqchip;
 extern const struct device_ops irqchip_device_ops;
 
 /**
- * irqchip_new() - Make them, before any vCPU, and set their routes.
+ * irqchip_new() - Make them, before any vCPU.
  * @out: for irqchip_device_ops.free
  * @vm_fd: borrowed until then; KVM frees the controllers with the VM
  * @legacy: with the 8254, and the 8259As wired; otherwise the 8259As are
  *          there, since KVM has no IOAPIC without them, and see no interrupt
+ *
+ * KVM's own routes stand until those of irqchip_routes() are set.
  *
  * Return: 0, -ENOMEM, or what KVM says; @err set in each case.
  */
@@ -36,8 +38,8 @@ int irqchip_new(struct irqchip **out, int vm_fd, bool legacy,
  * irqchip_routes() - The routes of the global system interrupts 0 to 23.
  * @routes: room for IRQCHIP_ROUTES_MAX
  *
- * KVM replaces all routes of a VM at once: whoever adds others, such as those
- * of MSIs, puts them behind these. Any thread. Return: how many.
+ * KVM replaces all routes of a VM at once: vmm/irq_routes.h puts those of MSIs
+ * behind these. Any thread. Return: how many.
  */
 unsigned int irqchip_routes(bool legacy, struct kvm_irq_routing_entry *routes);
 

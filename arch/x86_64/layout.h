@@ -31,17 +31,21 @@
 #define LAYOUT_HIGH_RAM	    UINT64_C(0x100000)
 
 /* The hole below 4 GiB. */
-#define LAYOUT_LOW_RAM_MAX   UINT64_C(0xc0000000)
-#define LAYOUT_PCI32	     UINT64_C(0xc0000000) /* 512 MiB of BARs */
-#define LAYOUT_PCI32_SIZE    UINT64_C(0x20000000)
-#define LAYOUT_ECAM	     UINT64_C(0xe0000000) /* bus 0 alone: 1 MiB */
-#define LAYOUT_ECAM_SIZE     UINT64_C(0x100000)
-#define LAYOUT_GED	     UINT64_C(0xfea00000) /* one page */
-#define LAYOUT_IOAPIC	     UINT64_C(0xfec00000)
-#define LAYOUT_LAPIC	     UINT64_C(0xfee00000)
-#define LAYOUT_IDENTITY_PAGE UINT64_C(0xfeffc000) /* KVM's, 1 page */
-#define LAYOUT_TSS	     UINT64_C(0xfeffd000) /* KVM's, 3 pages */
-#define LAYOUT_4G	     UINT64_C(0x100000000)
+#define LAYOUT_LOW_RAM_MAX UINT64_C(0xc0000000)
+#define LAYOUT_PCI32	   UINT64_C(0xc0000000) /* 512 MiB of BARs */
+#define LAYOUT_PCI32_SIZE  UINT64_C(0x20000000)
+#define LAYOUT_ECAM	   UINT64_C(0xe0000000) /* bus 0 alone: 1 MiB */
+#define LAYOUT_ECAM_SIZE   UINT64_C(0x100000)
+#define LAYOUT_GED	   UINT64_C(0xfea00000) /* one page */
+/* Virtio over MMIO, a page each. */
+#define LAYOUT_VIRTIO_MMIO	UINT64_C(0xfeb00000)
+#define LAYOUT_VIRTIO_MMIO_SIZE UINT64_C(0x1000)
+#define LAYOUT_VIRTIO_MMIO_MAX	32
+#define LAYOUT_IOAPIC		UINT64_C(0xfec00000)
+#define LAYOUT_LAPIC		UINT64_C(0xfee00000)
+#define LAYOUT_IDENTITY_PAGE	UINT64_C(0xfeffc000) /* KVM's, 1 page */
+#define LAYOUT_TSS		UINT64_C(0xfeffd000) /* KVM's, 3 pages */
+#define LAYOUT_4G		UINT64_C(0x100000000)
 
 /* 64-bit BARs: above RAM, from a multiple of this. */
 #define LAYOUT_PCI64_ALIGN UINT64_C(0x1000000000) /* 64 GiB */
@@ -58,14 +62,30 @@
 #define PORT_PCI_CONFIG 0xcf8
 #define PORT_RESET	0xcf9 /* reset control, inside CONFIG_ADDRESS */
 
+/* BARs: what is above the configuration ports. */
+#define PORT_PCI_IO	 0xd00
+#define PORT_PCI_IO_SIZE 0xf300
+
 /* Global system interrupts: IOAPIC pins. */
-#define GSI_COM1 4
-#define GSI_SCI	 9 /* legacy profile */
-#define GSI_GED	 9 /* lean profile */
-/* PCI INTA to INTD, and what later devices get. */
-#define GSI_PCI	     16
-#define GSI_PCI_PINS 4
-#define IOAPIC_PINS  24
-#define IOAPIC_ID    0
+#define GSI_COM1	4
+#define GSI_SCI		9  /* legacy profile */
+#define GSI_GED		9  /* lean profile */
+#define GSI_PCI		16 /* INTA to INTD */
+#define GSI_PCI_PINS	4
+#define GSI_VIRTIO_MMIO 20 /* shared by all of them in turn */
+#define GSI_VIRTIO_PINS 4
+#define IOAPIC_PINS	24
+#define IOAPIC_ID	0
+
+/* Of the virtio device @index over MMIO. */
+static inline uint64_t layout_virtio_mmio(unsigned int index)
+{
+	return LAYOUT_VIRTIO_MMIO + index * LAYOUT_VIRTIO_MMIO_SIZE;
+}
+
+static inline unsigned int layout_virtio_pin(unsigned int index)
+{
+	return index % GSI_VIRTIO_PINS;
+}
 
 #endif

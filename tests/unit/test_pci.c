@@ -37,10 +37,19 @@ static const struct pci_identity nic_identity = {
 	.interrupt_pin = 1,
 };
 
+static const struct pci_bus_config bus_config = {
+	.ecam = ECAM,
+	.port = PORT,
+	.io = {0xd00, 0xf300},
+	.mem32 = {0xc0000000, 0x20000000},
+	.mem64 = {UINT64_C(0x1000000000), UINT64_C(0x1000000000)},
+	.gsi = 16,
+};
+
 static void setup(void)
 {
 	fake_host_init(&fake);
-	ck_assert_int_eq(pci_bus_new(&bus, &fake.host, ECAM, PORT), 0);
+	ck_assert_int_eq(pci_bus_new(&bus, &fake.host, &bus_config), 0);
 	pci_device_init(&nic, &nic_identity);
 	/* A 64 KiB memory BAR. */
 	pci_device_set_writable(&nic, PCI_BASE_ADDRESS_0, 4, 0xffff0000);
@@ -201,24 +210,28 @@ END_TEST
 
 START_TEST(pci_bus_new_range_taken_leaves_nothing_mapped)
 {
+	struct pci_bus_config config = bus_config;
 	struct pci_bus *other;
 
-	ck_assert_int_eq(pci_bus_new(&other, &fake.host,
-				     ECAM + PCI_BUS_ECAM_SIZE, PORT + 4),
-			 -EEXIST);
+	config.ecam = ECAM + PCI_BUS_ECAM_SIZE;
+	config.port = PORT + 4;
+	ck_assert_int_eq(pci_bus_new(&other, &fake.host, &config), -EEXIST);
 	ck_assert_uint_eq(fake_host_ranges(&fake), 2);
-	ck_assert_int_eq(pci_bus_new(&other, &fake.host, ECAM, 0), -EEXIST);
+	config.ecam = ECAM;
+	config.port = 0;
+	ck_assert_int_eq(pci_bus_new(&other, &fake.host, &config), -EEXIST);
 	ck_assert_uint_eq(fake_host_ranges(&fake), 2);
 }
 END_TEST
 
 START_TEST(pci_bus_new_without_ports_has_ecam_alone)
 {
+	struct pci_bus_config config = bus_config;
 	struct pci_bus *other;
 
-	ck_assert_int_eq(
-		pci_bus_new(&other, &fake.host, ECAM + PCI_BUS_ECAM_SIZE, 0),
-		0);
+	config.ecam = ECAM + PCI_BUS_ECAM_SIZE;
+	config.port = 0;
+	ck_assert_int_eq(pci_bus_new(&other, &fake.host, &config), 0);
 	ck_assert_uint_eq(fake_host_ranges(&fake), 3);
 	pci_bus_device_ops.free(other);
 }
@@ -382,7 +395,7 @@ START_TEST(pci_bus_restore_saved_state_saves_the_same)
 	struct error err;
 
 	pci_bus_device_ops.free(bus);
-	ck_assert_int_eq(pci_bus_new(&bus, &fake.host, ECAM, PORT), 0);
+	ck_assert_int_eq(pci_bus_new(&bus, &fake.host, &bus_config), 0);
 	pci_device_init(&nic, &nic_identity);
 	pci_device_set_writable(&nic, PCI_BASE_ADDRESS_0, 4, 0xffff0000);
 	ck_assert_int_eq(pci_bus_add(bus, NIC_SLOT, 0, &nic), 0);

@@ -88,9 +88,9 @@ struct host_ops {
 	/*
 	 * Message-signalled interrupts. Each gets a global system interrupt
 	 * of its own, above those of the interrupt controllers' pins, and
-	 * goes where msi_route() said last. Any thread; may wait for vCPUs to
-	 * leave the kernel's interrupt code. 0, -ENOSPC when there are no
-	 * more, or what KVM says.
+	 * goes where msi_route() said last; the former way if that failed.
+	 * Any thread; may wait for vCPUs to leave the kernel's interrupt
+	 * code. 0, -ENOSPC when there are no more, or what KVM says.
 	 */
 	int (*msi_alloc)(struct host *host, unsigned int *gsi);
 	void (*msi_free)(struct host *host, unsigned int gsi);
@@ -99,11 +99,17 @@ struct host_ops {
 	/*
 	 * From now on a signal of the eventfd raises that interrupt; one that
 	 * is pending in it does at once. An eventfd has at most one. fd is
-	 * borrowed until irqfd_remove().
+	 * borrowed until irqfd_remove(), which returns when all signals from
+	 * before have been delivered, and leaves the eventfd empty of them.
 	 */
 	int (*irqfd_add)(struct host *host, unsigned int gsi, int fd);
 	void (*irqfd_remove)(struct host *host, unsigned int gsi, int fd);
-	/* The pair has to be the same. 0, -EEXIST, or what KVM says. */
+	/*
+	 * 0, -EEXIST, or what KVM says: it has room for 1000 or so on each
+	 * bus, and says -ENOSPC beyond. Writes reach the range's handler then,
+	 * as do those of a size that the doorbell is not for. The pair of
+	 * add and remove has to be the same.
+	 */
 	int (*doorbell_add)(struct host *host,
 			    const struct host_doorbell *doorbell);
 	void (*doorbell_remove)(struct host *host,
