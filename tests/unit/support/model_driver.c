@@ -146,7 +146,7 @@ uint64_t model_driver_alloc(struct model_driver *guest, uint64_t len)
 	uint64_t gpa = guest->next;
 
 	guest->next += (len + 15) & ~UINT64_C(15);
-	ck_assert_uint_le(guest->next, UINT64_C(MODEL_DRIVER_MIB) << 20);
+	ck_assert_uint_le(guest->next, (uint64_t)MODEL_DRIVER_MIB << 20);
 	ck_assert_int_eq(guest_mem_zero(guest->mem, gpa, len), 0);
 	return gpa;
 }
