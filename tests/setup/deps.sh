@@ -28,6 +28,7 @@ packages() {
 		guest	lz4	unpacks Debian's cloud kernel
 		guest	xz-utils	unpacks Debian's generic kernel
 		rig	qemu-system-x86	the nested KVM
+		rig	passt	user-mode networking
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	procps	pgrep and pkill
