@@ -431,9 +431,17 @@ START_TEST(device_command_goes_to_the_device_with_its_arguments)
 		      "result");
 	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"down\"}",
 		      "result");
+	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"up\"}",
+		      "result");
+	expect_result(&peer, "resize",
+		      "{\"device\":\"block0\",\"shrink\":true}", "result");
+	expect_result(&peer, "counters", "{\"device\":\"net1\"}", "result");
 	ck_assert_str_eq(machine.calls, "block0 resize {} "
 					"block1 resize {\"size\":4096} "
-					"net0 link {\"state\":\"down\"} ");
+					"net0 link {\"up\":false} "
+					"net0 link {\"up\":true} "
+					"block0 resize {\"shrink\":true} "
+					"net1 counters {} ");
 	control_peer_close(&peer);
 }
 END_TEST
@@ -447,6 +455,10 @@ START_TEST(device_command_that_cannot_be_is_refused)
 	expect_result(&peer, "resize", "{\"device\":\"block0\",\"size\":511}",
 		      "-32602");
 	expect_result(&peer, "link", "{\"device\":\"net0\"}", "-32602");
+	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"on\"}",
+		      "found \\\"on\\\"");
+	expect_result(&peer, "resize", "{\"device\":\"block0\",\"shrink\":1}",
+		      "true or false");
 	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":true}",
 		      "-32602");
 	ck_assert_str_eq(machine.calls, "");
