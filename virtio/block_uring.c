@@ -7,8 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 #include <liburing.h>
 
@@ -17,6 +19,21 @@ struct block_uring {
 	int event_fd;	  /* borrowed */
 	unsigned int due; /* added, not handed over */
 };
+
+/*
+ * As io_uring_register_restrictions() and io_uring_enable_rings(), which
+ * liburing 2.3 has in its header but not in its shared library.
+ */
+static int block_uring_register(struct io_uring *ring, unsigned int opcode,
+				const void *arg, unsigned int count)
+{
+	if (syscall(__NR_io_uring_register, ring->ring_fd, opcode, arg, count) <
+	    0)
+		return -errno;
+	if (opcode == IORING_REGISTER_ENABLE_RINGS)
+		ring->flags &= ~IORING_SETUP_R_DISABLED;
+	return 0;
+}
 
 /* All that it may do once it is enabled; registering more is not in it. */
 static int block_uring_restrict(struct io_uring *ring)
@@ -34,7 +51,8 @@ static int block_uring_restrict(struct io_uring *ring)
 	}
 	rules[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rules[count].sqe_flags = IOSQE_FIXED_FILE;
-	return io_uring_register_restrictions(ring, rules, count + 1);
+	return block_uring_register(ring, IORING_REGISTER_RESTRICTIONS, rules,
+				    count + 1);
 }
 
 static int block_uring_set_up(struct io_uring *ring, const int *files,
@@ -50,7 +68,8 @@ static int block_uring_set_up(struct io_uring *ring, const int *files,
 	ret = block_uring_restrict(ring);
 	if (ret < 0)
 		return ret;
-	return io_uring_enable_rings(ring);
+	return block_uring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL,
+				    0);
 }
 
 int block_uring_new(struct block_uring **out, const int *files,
