@@ -1,13 +1,104 @@
 /*
- * A virtio device's queues in the course of its life: activation, reset of all
- * or of one, sleep and wake. What is allowed when, device.c's table says.
+ * A virtio device in the course of its life: what its driver and its model do
+ * with it, and what becomes of the queues at activation, reset of all or of
+ * one, sleep and wake. What is allowed when, device.c's table says.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
 #include "virtio/device_private.h"
+
+/* --- Features, configuration, failure -------------------------------------
+ */
+
+void virtio_device_set_events_locked(struct virtio_device *device,
+				     const struct virtio_device_events *events,
+				     void *ctx)
+{
+	device->events = events;
+	device->events_ctx = ctx;
+}
+
+enum virtio_device_state
+virtio_device_state_locked(const struct virtio_device *device)
+{
+	return device->state;
+}
+
+uint64_t virtio_device_acked(const struct virtio_device *device)
+{
+	return device->acked;
+}
+
+void virtio_device_ack(struct virtio_device *device, uint64_t features)
+{
+	device->acked = features;
+	if (device->ops->ack_features)
+		device->ops->ack_features(device->self, features);
+}
+
+void virtio_device_ack_features_locked(struct virtio_device *device,
+				       uint64_t features)
+{
+	if (virtio_device_step(device, VIRTIO_STEP_ACK_FEATURES))
+		virtio_device_ack(device, features);
+}
+
+/* How much of [offset, offset + len) there is. */
+static size_t virtio_device_config_clip(const struct virtio_device *device,
+					uint64_t offset, size_t len)
+{
+	if (offset >= device->config_size)
+		return 0;
+	return len < device->config_size - offset
+		       ? len
+		       : device->config_size - (size_t)offset;
+}
+
+void virtio_device_read_config_locked(struct virtio_device *device,
+				      uint64_t offset, void *data, size_t len)
+{
+	size_t there = virtio_device_config_clip(device, offset, len);
+
+	memset(data, 0, len);
+	if (there)
+		device->ops->read_config(device->self, (size_t)offset, data,
+					 there);
+}
+
+void virtio_device_write_config_locked(struct virtio_device *device,
+				       uint64_t offset, const void *data,
+				       size_t len)
+{
+	size_t there = virtio_device_config_clip(device, offset, len);
+
+	if (there && device->ops->write_config &&
+	    virtio_device_step(device, VIRTIO_STEP_WRITE_CONFIG))
+		device->ops->write_config(device->self, (size_t)offset, data,
+					  there);
+}
+
+void virtio_device_config_changed(struct virtio_device *device)
+{
+	if (device->events)
+		device->events->config_changed(device->events_ctx);
+}
+
+void virtio_device_needs_reset(struct virtio_device *device)
+{
+	if (!virtio_device_step(device, VIRTIO_STEP_FAIL))
+		return;
+	log_limited(&device->failures, LOG_WARN,
+		    "%s: failed until its driver resets it", device->label);
+	if (device->events)
+		device->events->needs_reset(device->events_ctx);
+}
+
+/* --- Queues --------------------------------------------------------------
+ */
 
 static void virtio_device_drop_queue(struct virtio_device *device,
 				     unsigned int index)

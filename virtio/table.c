@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "virtio/console.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
 
 /* Its only other reader is virtio_table_find(); one row a type, and NULL at
  * the end. */
 const struct virtio_device_ops *const virtio_table[] = {
 	&virtio_console_ops,
+	&virtio_net_ops,
 	&virtio_rng_ops,
 	NULL,
 };

@@ -44,14 +44,16 @@ int machine_run(const struct options *options, struct outcome *outcome,
  * @out: a new reference to an object: "name" (string or null), "pid", "state"
  *	 ("running", "paused", "stopping"), "cpus", "memory" (bytes), "profile"
  *	 ("lean", "legacy"), "kernel" (path), "uptime_ns" (since the guest's
- *	 first instruction, pauses included), "resets", "dropped_output" (bytes)
+ *	 first instruction, pauses included), "resets", "dropped_output"
+ *	 (bytes), "devices" (see devices_status())
  *
  * Return: 0 or -ENOMEM.
  */
 int machine_status(struct machine *machine, json_t **out);
 
 /**
- * machine_pause() - Stop the vCPUs until machine_resume().
+ * machine_pause() - Stop the vCPUs until machine_resume(). Devices go on with
+ * what they were given.
  *
  * --timeout goes on meanwhile, --idle-timeout does not. Blocks only until each
  * vCPU has finished its exit. Return: 0, -EALREADY, or -EBUSY when stopping.
@@ -62,6 +64,16 @@ int machine_pause(struct machine *machine, struct error *err);
  * machine_resume() - Let the vCPUs go on. Return: 0 or -EALREADY.
  */
 int machine_resume(struct machine *machine, struct error *err);
+
+/**
+ * machine_device() - Ask one of its virtio devices for something.
+ * @label, @command, @args, @reply: see devices_command()
+ *
+ * Return: 0, -ENODEV when there is no such device, or what that says.
+ */
+int machine_device(struct machine *machine, const char *label,
+		   const char *command, const json_t *args, json_t **reply,
+		   struct error *err);
 
 /**
  * machine_power_button() - Press it; a paused guest hears of it when resumed.

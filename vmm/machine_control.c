@@ -249,6 +249,41 @@ static int machine_control_resize(void *ctx, struct control_client *client,
 			 "rows`");
 }
 
+/* A method that hands its other parameters on to the device that one names. */
+static int machine_control_device(struct machine_control *control,
+				  const char *command, const json_t *params,
+				  json_t **result, struct error *err)
+{
+	const char *label =
+		json_string_value(json_object_get(params, "device"));
+	json_t *args = json_copy((json_t *)(uintptr_t)params);
+	int ret;
+
+	if (!args)
+		return error_set(err, ENOMEM, "out of memory");
+	json_object_del(args, "device");
+	ret = machine_device(control->machine, label, command, args, result,
+			     err);
+	json_decref(args);
+	return ret;
+}
+
+static int machine_control_resize_disk(void *ctx, struct control_client *client,
+				       const json_t *params, json_t **result,
+				       struct error *err)
+{
+	(void)client;
+	return machine_control_device(ctx, "resize", params, result, err);
+}
+
+static int machine_control_link(void *ctx, struct control_client *client,
+				const json_t *params, json_t **result,
+				struct error *err)
+{
+	(void)client;
+	return machine_control_device(ctx, "link", params, result, err);
+}
+
 static const struct control_method machine_control_table[] = {
 	{
 		.name = "status",
@@ -300,6 +335,31 @@ static const struct control_method machine_control_table[] = {
 		.call = machine_control_subscribe,
 		.help = "be told of started, panicked, reset, paused, resumed, "
 			"stopped",
+	},
+	{
+		.name = "resize",
+		.params = {{.name = "device",
+			    .type = CONTROL_TEXT,
+			    .required = true},
+			   {.name = "size",
+			    .type = CONTROL_INTEGER,
+			    .min = 512,
+			    .max = INT64_MAX}},
+		.call = machine_control_resize_disk,
+		.help = "give a disk (block0) this size in bytes, or else "
+			"that of its file",
+	},
+	{
+		.name = "link",
+		.params = {{.name = "device",
+			    .type = CONTROL_TEXT,
+			    .required = true},
+			   {.name = "state",
+			    .type = CONTROL_TEXT,
+			    .required = true}},
+		.call = machine_control_link,
+		.help = "plug a network card's (net0) cable in or pull it: up, "
+			"down",
 	},
 	{
 		.name = "console.attach",

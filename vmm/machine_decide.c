@@ -145,6 +145,8 @@ int machine_reboot(struct machine *machine, struct error *err)
 {
 	int rc;
 
+	/* First: what is in flight must not land in the next life's memory. */
+	devices_reset(machine->devices);
 	rc = guest_mem_discard(machine->mem);
 	if (rc)
 		error_set(err, -rc, "--memory: cannot clear it: %s",

@@ -21,6 +21,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
+#include "vmm/devices.h"
 #include "vmm/irq_routes.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
@@ -69,6 +70,7 @@ struct machine {
 	struct guest_mem *mem;
 	struct irq_routes *irq_routes;
 	struct arch *arch;
+	struct devices *devices;
 	struct vcpus *vcpus;
 
 	/* Main thread. Times are loop_now(). */

@@ -119,19 +119,31 @@ static const char *machine_state(const struct machine *machine)
 	return machine->paused ? "paused" : "running";
 }
 
+int machine_device(struct machine *machine, const char *label,
+		   const char *command, const json_t *args, json_t **reply,
+		   struct error *err)
+{
+	return devices_command(machine->devices, label, command, args, reply,
+			       err);
+}
+
 int machine_status(struct machine *machine, json_t **out)
 {
 	const struct options *options = machine->options;
 	int64_t first = machine->first_instruction;
+	json_t *devices;
 
+	if (devices_status(machine->devices, &devices))
+		return -ENOMEM;
 	*out = json_pack(
-		"{s:s?, s:i, s:s, s:I, s:I, s:s, s:s?, s:I, s:I, s:I}", "name",
-		options->name, "pid", (int)getpid(), "state",
+		"{s:s?, s:i, s:s, s:I, s:I, s:s, s:s?, s:I, s:I, s:I, s:o}",
+		"name", options->name, "pid", (int)getpid(), "state",
 		machine_state(machine), "cpus", (json_int_t)options->cpus,
 		"memory", (json_int_t)options->memory, "profile",
 		arch_profile_name(machine->arch), "kernel", options->kernel,
 		"uptime_ns", (json_int_t)(first ? loop_now() - first : 0),
 		"resets", (json_int_t)machine->resets, "dropped_output",
-		(json_int_t)chardev_dropped(machine->serial));
+		(json_int_t)chardev_dropped(machine->serial), "devices",
+		devices);
 	return *out ? 0 : -ENOMEM;
 }

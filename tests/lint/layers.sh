@@ -20,7 +20,7 @@ layers_allows() {
 	pci/*' 'pci/*) return 0 ;;
 	acpi/*' 'acpi/*) return 0 ;;
 	virtio/*' 'virtio/* | virtio/*' 'acpi/aml.h) return 0 ;;
-	virtio/pci.c' 'pci/*) return 0 ;;
+	virtio/pci.c' 'pci/* | virtio/pci_*' 'pci/*) return 0 ;;
 	virtio/child.c' 'jail/*) return 0 ;;
 	arch/*' 'vmm/arch.h | arch/*' 'pci/* | arch/*' 'acpi/*) return 0 ;;
 	arch/x86_64/*' 'arch/x86_64/*) return 0 ;;
@@ -86,6 +86,7 @@ layers_self_test() {
 		good virtio/block.c acpi/aml.h
 		bad virtio/block.c acpi/tables.h
 		good virtio/pci.c pci/bus.h
+		good virtio/pci_bar.c pci/msix.h
 		bad virtio/block.c pci/bus.h
 		good virtio/child.c jail/spawn.h
 		bad virtio/net.c jail/spawn.h

@@ -16,6 +16,7 @@ packages() {
 		build	make	the build
 		build	pkgconf|pkg-config	compiler flags of the libraries
 		build	libjansson-dev	JSON
+		build	liburing-dev	io_uring, for disks
 		build	liblz4-dev	kernel payloads in lz4
 		build	libzstd-dev	kernel payloads in zstd
 		build	liblzma-dev	kernel payloads in xz and lzma
@@ -27,6 +28,7 @@ packages() {
 		guest	lz4	unpacks Debian's cloud kernel
 		guest	xz-utils	unpacks Debian's generic kernel
 		rig	qemu-system-x86	the nested KVM
+		rig	passt	user-mode networking
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	procps	pgrep and pkill

@@ -1,0 +1,184 @@
+/*
+ * Opening a network device, in main: from the user's options to descriptors
+ * and a description. It has
+ *
+ *   kind      "tap" or "user"
+ *   mac       as text; where the user gave none, one that was made up here, so
+ *             that a device that is made again has the same
+ *   mtu       0: not said
+ *   features  of the tap, see struct net_end
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/random.h>
+
+#include "virtio/net_passt.h"
+#include "virtio/net_private.h"
+#include "virtio/net_tap.h"
+#include "virtio/options.h"
+
+#define NET_MAC_TEXT 18
+
+static int net_hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int net_mac_parse(const char *text, uint8_t mac[NET_MAC_SIZE])
+{
+	if (strlen(text) != NET_MAC_TEXT - 1)
+		return -EINVAL;
+	for (unsigned int i = 0; i < NET_MAC_SIZE; i++) {
+		int high = net_hex(text[3 * i]), low = net_hex(text[3 * i + 1]);
+
+		if (high < 0 || low < 0 ||
+		    (i < NET_MAC_SIZE - 1 && text[3 * i + 2] != ':'))
+			return -EINVAL;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
+/* One of those that everybody may give to anything (802, 8.2.2). */
+static int net_open_make_mac(const char *option, uint8_t mac[NET_MAC_SIZE],
+			     struct error *err)
+{
+	if (getrandom(mac, NET_MAC_SIZE, 0) != NET_MAC_SIZE)
+		return error_set(err, errno, "%s: getrandom: %s", option,
+				 strerror(errno));
+	mac[0] = (uint8_t)((mac[0] & ~1) | 2);
+	return 0;
+}
+
+static int net_open_mac(const char *option, const char *text,
+			uint8_t mac[NET_MAC_SIZE], struct error *err)
+{
+	static const uint8_t none[NET_MAC_SIZE];
+
+	if (!text)
+		return net_open_make_mac(option, mac, err);
+	if (net_mac_parse(text, mac) < 0)
+		return error_set(err, EINVAL,
+				 "%s: mac=%s: expected six pairs of "
+				 "hexadecimal digits, such as "
+				 "52:54:00:12:34:56",
+				 option, text);
+	if (mac[0] & 1)
+		return error_set(err, EINVAL,
+				 "%s: mac=%s: is a multicast address; the "
+				 "first pair of digits must be even",
+				 option, text);
+	if (memcmp(mac, none, sizeof(none)) == 0)
+		return error_set(err, EINVAL,
+				 "%s: mac=%s: is no address; leave mac= out "
+				 "and one is made up",
+				 option, text);
+	return 0;
+}
+
+static int net_open_check(const char *option,
+			  const struct virtio_net_options *options,
+			  struct error *err)
+{
+	bool user = options->kind == VIRTIO_NET_USER;
+
+	if (options->mtu &&
+	    (options->mtu < NET_MTU_MIN || options->mtu > NET_MTU_MAX))
+		return error_set(
+			err, EINVAL, "%s: mtu=%" PRIu64 ": expected %d to %d",
+			option, options->mtu, NET_MTU_MIN, NET_MTU_MAX);
+	if (options->queues < 1 || options->queues > NET_PAIRS_MAX)
+		return error_set(err, EINVAL,
+				 "%s: queues=%" PRIu64 ": expected 1 to %d",
+				 option, options->queues, NET_PAIRS_MAX);
+	if (user && options->queues > 1)
+		return error_set(err, EINVAL,
+				 "%s: queues=%" PRIu64 ": passt has one queue; "
+				 "several need tap=NAME",
+				 option, options->queues);
+	if (!user && options->fwd.count)
+		return error_set(err, EINVAL,
+				 "%s: fwd=%s: only --net user forwards ports; "
+				 "a tap's guest has an address of its own",
+				 option, options->fwd.items[0]);
+	if (!user && !options->tap)
+		return error_set(err, EINVAL, "%s: expected tap=NAME or user",
+				 option);
+	return 0;
+}
+
+static int net_open_tap(const struct virtio_open *open,
+			struct virtio_resources *out, uint64_t *features,
+			struct error *err)
+{
+	const struct virtio_net_options *options = open->options;
+	const struct net_tap_options tap = {
+		.option = open->option,
+		.name = options->tap,
+		.pairs = (unsigned int)options->queues,
+		.mtu = (uint16_t)options->mtu,
+		.dry_run = open->dry_run,
+	};
+	int ret = net_tap_open(&tap, out->fds, features, err);
+
+	if (ret == 0 && !open->dry_run)
+		out->fd_count = tap.pairs;
+	return ret;
+}
+
+static int net_open_user(const struct virtio_open *open,
+			 struct virtio_resources *out, struct error *err)
+{
+	const struct virtio_net_options *options = open->options;
+	const struct net_passt_options passt = {
+		.option = open->option,
+		.fwd = &options->fwd,
+		.mtu = (uint16_t)options->mtu,
+		.dry_run = open->dry_run,
+	};
+	int ret = net_passt_start(&passt, out->fds, err);
+
+	if (ret == 0 && !open->dry_run)
+		out->fd_count = NET_USER_FDS;
+	return ret;
+}
+
+int net_open(const struct virtio_open *open, struct virtio_resources *out,
+	     struct error *err)
+{
+	const struct virtio_net_options *options = open->options;
+	bool user = options->kind == VIRTIO_NET_USER;
+	char text[NET_MAC_TEXT];
+	uint8_t mac[NET_MAC_SIZE];
+	uint64_t features = 0;
+	int ret = net_open_check(open->option, options, err);
+
+	if (ret == 0)
+		ret = net_open_mac(open->option, options->mac, mac, err);
+	if (ret == 0)
+		ret = user ? net_open_user(open, out, err)
+			   : net_open_tap(open, out, &features, err);
+	if (ret < 0)
+		return ret;
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
+		 mac[1], mac[2], mac[3], mac[4], mac[5]);
+	out->description =
+		json_pack("{s:s, s:s, s:I, s:I}", "kind", user ? "user" : "tap",
+			  "mac", text, "mtu", (json_int_t)options->mtu,
+			  "features", (json_int_t)features);
+	if (!out->description) {
+		virtio_resources_fini(out);
+		return error_set(err, ENOMEM, "%s: out of memory",
+				 open->option);
+	}
+	return 0;
+}
