@@ -3,9 +3,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "virtio/block.h"
+
 /* Its only other reader is virtio_table_find(); one row a type, and NULL at
  * the end. */
 const struct virtio_device_ops *const virtio_table[] = {
+	&virtio_block_ops,
 	NULL,
 };
 
