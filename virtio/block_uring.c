@@ -7,10 +7,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <liburing.h>
 
@@ -20,19 +20,16 @@ struct block_uring {
 	unsigned int due; /* added, not handed over */
 };
 
-/*
- * As io_uring_register_restrictions() and io_uring_enable_rings(), which
- * liburing 2.3 has in its header but not in its shared library.
- */
-static int block_uring_register(struct io_uring *ring, unsigned int opcode,
-				const void *arg, unsigned int count)
+/* liburing 2.3 has functions for these two, but its shared library does not
+ * export them. */
+static int block_uring_register(const struct io_uring *ring,
+				unsigned int opcode, const void *arg,
+				unsigned int count)
 {
-	if (syscall(__NR_io_uring_register, ring->ring_fd, opcode, arg, count) <
-	    0)
-		return -errno;
-	if (opcode == IORING_REGISTER_ENABLE_RINGS)
-		ring->flags &= ~IORING_SETUP_R_DISABLED;
-	return 0;
+	long ret = syscall(SYS_io_uring_register, ring->ring_fd, opcode, arg,
+			   count);
+
+	return ret < 0 ? -errno : 0;
 }
 
 /* All that it may do once it is enabled; registering more is not in it. */
