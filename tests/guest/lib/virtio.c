@@ -363,6 +363,14 @@ static void virtq_enable_pci(struct virtq *vq)
 					  vq->dev->notify_multiplier;
 }
 
+void virtq_enable(struct virtq *vq)
+{
+	if (vq->dev->mmio)
+		virtq_enable_mmio(vq);
+	else
+		virtq_enable_pci(vq);
+}
+
 void virtq_setup(struct virtq *vq, struct virtio_dev *dev, uint16_t index,
 		 uint16_t size, void *memory)
 {
@@ -379,10 +387,7 @@ void virtq_setup(struct virtq *vq, struct virtio_dev *dev, uint16_t index,
 		.device = (uint8_t *)memory + 8192,
 	};
 	memset(memory, 0, VIRTQ_MEMORY);
-	if (dev->mmio)
-		virtq_enable_mmio(vq);
-	else
-		virtq_enable_pci(vq);
+	virtq_enable(vq);
 }
 
 void virtq_kick(struct virtq *vq)

@@ -90,6 +90,9 @@ void virtq_setup(struct virtq *vq, struct virtio_dev *dev, uint16_t index,
 		 uint16_t size, void *memory);
 #define VIRTQ_MEMORY 16384
 
+/* The last step of virtq_setup(): tell the device where the areas are. */
+void virtq_enable(struct virtq *vq);
+
 /* One buffer of @count parts, those that the device reads first. False: the
  * ring is full. */
 bool virtq_add(struct virtq *vq, const struct virtio_buf *bufs,
