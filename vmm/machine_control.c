@@ -3,7 +3,7 @@
  * machine, and the messages that it sends of its own accord. Parameters come
  * from clients; control_rpc.c has checked their names and types.
  *
- * The serial port has any number of readers, and whoever may connect may type:
+ * The console has any number of readers, and whoever may connect may type:
  * what several type arrives in the order of their requests.
  */
 #include "vmm/machine_control.h"
@@ -239,14 +239,16 @@ static int machine_control_resize(void *ctx, struct control_client *client,
 				  const json_t *params, json_t **result,
 				  struct error *err)
 {
-	(void)ctx;
+	struct machine_control *control = ctx;
+
 	(void)client;
-	(void)params;
 	(void)result;
-	return error_set(err, EOPNOTSUPP,
-			 "the console is a serial port, which has no size; "
-			 "set it in the guest, with `stty cols` and `stty "
-			 "rows`");
+	return machine_console_resize(control->machine,
+				      (unsigned int)json_integer_value(
+					      json_object_get(params, "cols")),
+				      (unsigned int)json_integer_value(
+					      json_object_get(params, "rows")),
+				      err);
 }
 
 /* Have the device that params name carry out a command. args: taken over, NULL
@@ -395,7 +397,7 @@ static const struct control_method machine_control_table[] = {
 	{
 		.name = "console.attach",
 		.call = machine_control_attach,
-		.help = "be sent what the serial port prints",
+		.help = "be sent what the console prints",
 	},
 	{
 		.name = "console.detach",
@@ -408,7 +410,7 @@ static const struct control_method machine_control_table[] = {
 			    .type = CONTROL_TEXT,
 			    .required = true}},
 		.call = machine_control_input,
-		.help = "type base64 data on the serial port",
+		.help = "type base64 data on the console",
 	},
 	{
 		.name = "console.resize",
