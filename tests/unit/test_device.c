@@ -1171,7 +1171,7 @@ START_TEST(device_watch_quiet_lets_the_loop_rest)
 		ck_assert_int_eq(virtio_watch_set(mock.watch, 0), 0);
 	else
 		ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
-	ck_assert_int_lt(loop_effort(), 20000000);
+	ck_assert_int_lt(loop_effort(), 5000000);
 	ck_assert_uint_eq(mock.calls[MOCK_WATCH], 0);
 }
 END_TEST
