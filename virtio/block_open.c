@@ -316,11 +316,9 @@ static int block_open_direct(struct block_opening *o, struct error *err)
 
 /* --- The overlay --------------------------------------------------------- */
 
-/* A dry run only asks whether there may be one: it returns 0 then. */
-static int block_open_tmpfile(const char *dir, bool dry_run)
+static int block_open_tmpfile(const char *dir)
 {
-	int fd = dry_run ? access(dir, W_OK | X_OK)
-			 : open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -339,10 +337,10 @@ static int block_open_overlay_file(const struct block_opening *o,
 		tmp = "/tmp";
 	if (!o->description.device) {
 		dir = dirname(path);
-		fd = block_open_tmpfile(dir, o->open->dry_run);
+		fd = block_open_tmpfile(dir);
 	}
 	if (fd < 0)
-		fd = block_open_tmpfile(tmp, o->open->dry_run);
+		fd = block_open_tmpfile(tmp);
 	if (fd < 0)
 		error_set(err, -fd,
 			  "%s: ephemeral: no temporary file in %s%s%s: %s; "
@@ -367,8 +365,13 @@ static int block_open_overlay(struct block_opening *o, struct error *err)
 				 " bytes are too many for an overlay",
 				 o->open->option, size);
 	fd = block_open_overlay_file(o, err);
-	if (fd < 0 || o->open->dry_run)
-		return fd < 0 ? fd : 0;
+	if (fd < 0)
+		return fd;
+	/* It has no name: nothing of it is left. */
+	if (o->open->dry_run) {
+		close(fd);
+		return 0;
+	}
 	o->fds[BLOCK_FD_OVERLAY] = fd;
 	if (ftruncate(fd, (off_t)size) < 0)
 		return error_set(err, errno,

@@ -27,10 +27,10 @@ uint8_t disk_fill(uint64_t offset)
 	return (uint8_t)(offset / 512 * 7 + offset % 512 * 3 + 1);
 }
 
-void disk_make_dir(char *dir, size_t size)
+void disk_make_dir(char *dir, size_t size, const char *base)
 {
 	/* Not in a tmpfs, which can do less. */
-	snprintf(dir, size, "/var/tmp/bantam-disk-XXXXXX");
+	snprintf(dir, size, "%s/bantam-disk-XXXXXX", base ? base : "/var/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 }
 
@@ -216,6 +216,14 @@ void disk_reset(struct disk *disk)
 	disk->needs_reset = 0;
 }
 
+/* Another number in the description than open() found. */
+static void disk_describe_number(struct disk *disk, const char *name,
+				 unsigned int number)
+{
+	json_object_set_new(disk->resources.description, name,
+			    json_sprintf("0x%x", number));
+}
+
 struct disk *disk_new(const struct disk_options *options)
 {
 	struct disk *disk = calloc(1, sizeof(*disk));
@@ -232,7 +240,7 @@ struct disk *disk_new(const struct disk_options *options)
 	if (options->file) {
 		snprintf(disk->path, sizeof(disk->path), "%s", options->file);
 	} else {
-		disk_make_dir(disk->dir, sizeof(disk->dir));
+		disk_make_dir(disk->dir, sizeof(disk->dir), options->base);
 		snprintf(disk->path, sizeof(disk->path), "%s/disk", disk->dir);
 		disk_make_image(disk->path, disk->options.size);
 	}
@@ -246,11 +254,11 @@ struct disk *disk_new(const struct disk_options *options)
 	ck_assert_msg(block_open(&opening, &disk->resources, &err) == 0, "%s",
 		      err.text);
 	free(block.serial);
-	json_object_set_new(disk->resources.description, "engine",
-			    json_sprintf("%#x", options->engine));
-	if (options->engine == BLOCK_ENGINE_AUTO)
-		json_object_set_new(disk->resources.description, "engine",
-				    json_string("0x0"));
+	disk_describe_number(disk, "engine", options->engine);
+	if (options->align) {
+		disk_describe_number(disk, "mem_align", options->align);
+		disk_describe_number(disk, "offset_align", options->align);
+	}
 	ck_assert_int_eq(loop_new(&disk->loop), 0);
 	disk->mem = ring_driver_mem(64);
 	disk_create(disk);

@@ -22,7 +22,9 @@
 struct disk_options {
 	uint64_t size;	  /* bytes of the image; 0: 1 MiB */
 	const char *file; /* NULL: a new one, filled with disk_fill() */
+	const char *base; /* where its folder is made; NULL: /var/tmp */
 	bool ro, ephemeral, direct;
+	unsigned int align; /* that O_DIRECT wants; 0: what it really wants */
 	const char *serial;
 	unsigned int queues; /* 0: 1 */
 	enum block_engine engine;
@@ -67,8 +69,9 @@ struct disk {
 /* The byte at @offset of a new image. */
 uint8_t disk_fill(uint64_t offset);
 
-/* A folder for images, to be removed with disk_remove_dir(). */
-void disk_make_dir(char *dir, size_t size);
+/* A folder for images in @base (NULL: /var/tmp), to be removed with
+ * disk_remove_dir(). */
+void disk_make_dir(char *dir, size_t size, const char *base);
 void disk_remove_dir(const char *dir);
 /* Write an image of disk_fill(). */
 void disk_make_image(const char *path, uint64_t size);
