@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include "tests/fuzz/fuzz_check.h"
 #include "tests/unit/support/net_driver.h"
 
 #define PAIRS	   2
@@ -180,6 +181,8 @@ static void fuzz_step(struct fuzz_input *input)
 		fuzz_life(input);
 		break;
 	case 6:
+		if (ring_driver_room(driver.guest.rings[0]) < 4)
+			break;
 		net_driver_give(&driver, 0, 1 + fuzz_byte(input) % 4,
 				12 + fuzz_word(input) % 2000);
 		break;

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/fuzz/fuzz_check.h"
 #include "tests/unit/support/net_driver.h"
 #include "virtio/net.h"
 #include "virtio/net_user.h"
