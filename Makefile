@@ -39,7 +39,7 @@ unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
 	tests/unit/$(ARCH)/support/*.c))
 
 # libcrypto is loaded when it is wanted, see vmm/digest.h.
-libs := jansson liblz4 libzstd liblzma zlib $(if $(STATIC),libcrypto)
+libs := jansson liburing liblz4 libzstd liblzma zlib $(if $(STATIC),libcrypto)
 LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 -pthread
 
 warnings := -Wall -Wextra -Wformat=2 -Wshadow -Wundef -Wvla -Wcast-qual \

@@ -48,7 +48,10 @@ struct arch_config {
 	const struct image *kernel;
 	const struct image *initrd; /* NULL without */
 	const char *cmdline;	    /* the user's text, "" without */
-	bool console_on_serial;	    /* add console= if cmdline has none */
+	/* If cmdline has no console=, one is added: for the serial port, or
+	 * else for this, "hvc0"; NULL: for none. */
+	bool console_on_serial;
+	const char *console;
 	struct char_backend serial; /* ops NULL: the port leads nowhere */
 };
 

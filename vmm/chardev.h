@@ -1,8 +1,8 @@
 /*
- * The host's end of a serial port: output to a stream, past the eyes of a
- * watch, and to whoever else listens; input from a descriptor, past the escape
- * keys when that is a terminal, or from attached consoles, at the pace of the
- * guest.
+ * The host's end of a serial port or a console: output to a stream, past the
+ * eyes of a watch, and to whoever else listens; input from a descriptor, past
+ * the escape keys when that is a terminal, or from attached consoles, at the
+ * pace of the guest.
  */
 #ifndef VMM_CHARDEV_H
 #define VMM_CHARDEV_H
@@ -20,6 +20,7 @@
 struct chardev;
 
 struct chardev_config {
+	const char *option;    /* for messages; NULL: "--serial" */
 	struct loop *loop;     /* borrowed */
 	struct stream *output; /* owned from now on; NULL: output is dropped */
 	int input_fd;	       /* borrowed; -1 for none */

@@ -11,6 +11,7 @@
 #include "vmm/client.h"
 #include "vmm/client_words.h"
 #include "vmm/machine_control.h"
+#include "vmm/option_number.h"
 #include "vmm/remote.h"
 
 /* --- Words to parameters -------------------------------------------------- */
@@ -37,6 +38,17 @@ static json_t *client_ctl_any(const char *text)
 	return value ? value : json_string(text);
 }
 
+/* A number; also a size, such as 20G. Anything else as it is. */
+static json_t *client_ctl_number(const char *text)
+{
+	uint64_t value;
+
+	if (option_number_parse(OPTION_UNIT_BYTES, text, &value) ||
+	    value > INT64_MAX)
+		return client_ctl_any(text);
+	return json_integer((json_int_t)value);
+}
+
 static json_t *client_ctl_value(enum control_type type, const char *text)
 {
 	switch (type) {
@@ -45,6 +57,8 @@ static json_t *client_ctl_value(enum control_type type, const char *text)
 	case CONTROL_TEXTS:
 		return client_ctl_list(text);
 	case CONTROL_INTEGER:
+		return client_ctl_number(text);
+	case CONTROL_FLAG:
 		break;
 	}
 	return client_ctl_any(text);

@@ -23,8 +23,7 @@
 
 #define MACHINE_PIO_LAST UINT64_C(0xffff)
 
-/* At the end, for a reader of the output that takes nothing. */
-#define MACHINE_FLUSH_NS INT64_C(1000000000)
+#define MACHINE_CONSOLE_MAX 16 /* bytes of "hvc0" */
 
 /* --- Services for devices, any thread --------------------------------------
  */
@@ -207,12 +206,52 @@ static int machine_make_control(struct machine *machine, struct error *err)
 	if (rc)
 		return rc;
 	machine->observer = machine_control_observer(machine->control);
-	return machine_tap_serial(machine, err);
+	return machine_tap_terminal(machine, err);
+}
+
+/* The one that has stdio, or else the first that leads anywhere. -1: none */
+static int machine_first_hvc(const struct options *options)
+{
+	int number = 0, first = -1;
+
+	for (size_t i = 0; i < options->consoles.count; i++) {
+		const struct options_console *console =
+			&options->consoles.items[i];
+
+		if (console->name)
+			continue;
+		if (console->to == OPTIONS_CONSOLE_STDIO)
+			return number;
+		if (console->to != OPTIONS_CONSOLE_NULL && first < 0)
+			first = number;
+		number++;
+	}
+	return first;
+}
+
+/* Which console= the kernel's command line gets: for whichever has stdio. */
+static bool machine_console_is_serial(const struct options *options)
+{
+	bool taken = false;
+
+	for (size_t i = 0; i < options->consoles.count; i++)
+		taken |= options->consoles.items[i].to == OPTIONS_CONSOLE_STDIO;
+	return options->serial != OPTIONS_SERIAL_NULL && !taken;
+}
+
+static const char *machine_console_name(const struct options *options,
+					char name[MACHINE_CONSOLE_MAX])
+{
+	int number = machine_first_hvc(options);
+
+	snprintf(name, MACHINE_CONSOLE_MAX, "hvc%d", number);
+	return number < 0 ? NULL : name;
 }
 
 static int machine_make_arch(struct machine *machine, struct error *err)
 {
 	const struct options *options = machine->options;
+	char console[MACHINE_CONSOLE_MAX];
 	struct arch_config config = {
 		.memory = options->memory,
 		.cpus = (unsigned int)options->cpus,
@@ -221,7 +260,8 @@ static int machine_make_arch(struct machine *machine, struct error *err)
 		.kernel = &machine->kernel,
 		.initrd = options->initrd ? &machine->initrd : NULL,
 		.cmdline = options->append ? options->append : "",
-		.console_on_serial = options->serial != OPTIONS_SERIAL_NULL,
+		.console_on_serial = machine_console_is_serial(options),
+		.console = machine_console_name(options, console),
 		.serial = chardev_backend(machine->serial),
 	};
 
@@ -258,6 +298,31 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 	return rc;
 }
 
+static int machine_open_devices(struct machine *machine, struct error *err)
+{
+	int rc = devices_open(&machine->devices, machine->options,
+			      consoles_device(machine->consoles), err);
+
+	if (!rc)
+		consoles_opened(machine->consoles);
+	return rc;
+}
+
+static int machine_make_devices(struct machine *machine, struct error *err)
+{
+	const struct devices_machine where = {
+		.arch = machine->arch,
+		.host = &machine->host,
+		.loop = machine->loop,
+		.mem = machine->mem,
+	};
+
+	/* What they would be made of was only looked at. */
+	if (machine->options->dry_run)
+		return 0;
+	return devices_create(machine->devices, &where, err);
+}
+
 /* Before anything uses interrupts that are not pins. */
 static int machine_make_routes(struct machine *machine, struct error *err)
 {
@@ -289,7 +354,9 @@ static int machine_make_vm(struct machine *machine, struct error *err)
 			  err);
 	if (!rc)
 		rc = machine_make_routes(machine, err);
-	return rc ? rc : machine_make_vcpus(machine, err);
+	if (!rc)
+		rc = machine_make_vcpus(machine, err);
+	return rc ? rc : machine_make_devices(machine, err);
 }
 
 /*
@@ -317,6 +384,8 @@ static int machine_make(struct machine *machine, struct error *err)
 	if (!rc)
 		rc = machine_make_arch(machine, err);
 	if (!rc)
+		rc = machine_open_devices(machine, err);
+	if (!rc)
 		rc = machine_make_vm(machine, err);
 	return rc ? rc : arch_boot(machine->arch, err);
 }
@@ -325,6 +394,7 @@ static int machine_make(struct machine *machine, struct error *err)
 static void machine_free(struct machine *machine)
 {
 	vcpus_free(machine->vcpus);
+	devices_free(machine->devices);
 	arch_free(machine->arch);
 	irq_routes_free(machine->irq_routes);
 	guest_mem_free(machine->mem);
@@ -332,6 +402,7 @@ static void machine_free(struct machine *machine)
 		bus_free(machine->buses[i]);
 	kvm_close(&machine->kvm);
 	machine_control_free(machine->control);
+	consoles_free(machine->consoles);
 	chardev_free(machine->serial);
 	loop_free(machine->loop);
 	if (machine->signal_fd >= 0)
@@ -349,9 +420,7 @@ static int machine_go(struct machine *machine, struct error *err)
 {
 	int rc;
 
-	if (machine->options->serial == OPTIONS_SERIAL_STDIO)
-		terminal_raw();
-	rc = chardev_start(machine->serial, err);
+	rc = machine_start_ports(machine, err);
 	if (rc)
 		return rc;
 	if (machine->options->timeout)
@@ -364,7 +433,8 @@ static int machine_go(struct machine *machine, struct error *err)
 	rc = loop_run(machine->loop);
 	vcpus_stop(machine->vcpus);
 	machine->end = loop_now();
-	chardev_flush(machine->serial, MACHINE_FLUSH_NS);
+	machine_drain_ports(machine);
+	machine_flush_ports(machine);
 	if (rc)
 		return error_set(err, -rc, "event loop: %s", strerror(-rc));
 	if (machine->outcome.kind != OUTCOME_ERROR)
@@ -399,7 +469,7 @@ static int machine_write_result(struct machine *machine, struct error *err)
 	const struct machine_match *kept = &machine->match;
 	struct result_match match = {
 		.by = by[kept->event],
-		.device = "serial",
+		.device = kept->device,
 		.number = kept->number,
 		.line = kept->line,
 	};
@@ -411,8 +481,7 @@ static int machine_write_result(struct machine *machine, struct error *err)
 		.match = machine_match_decided(machine) ? &match : NULL,
 		.first_instruction = machine->first_instruction,
 		.end = machine->end ? machine->end : loop_now(),
-		.dropped =
-			machine->serial ? chardev_dropped(machine->serial) : 0,
+		.dropped = machine_dropped(machine),
 	};
 
 	if (kept->event == WATCH_FAIL_ON)

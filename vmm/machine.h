@@ -44,14 +44,16 @@ int machine_run(const struct options *options, struct outcome *outcome,
  * @out: a new reference to an object: "name" (string or null), "pid", "state"
  *	 ("running", "paused", "stopping"), "cpus", "memory" (bytes), "profile"
  *	 ("lean", "legacy"), "kernel" (path), "uptime_ns" (since the guest's
- *	 first instruction, pauses included), "resets", "dropped_output" (bytes)
+ *	 first instruction, pauses included), "resets", "dropped_output"
+ *	 (bytes), "devices" (see devices_status())
  *
  * Return: 0 or -ENOMEM.
  */
 int machine_status(struct machine *machine, json_t **out);
 
 /**
- * machine_pause() - Stop the vCPUs until machine_resume().
+ * machine_pause() - Stop the vCPUs until machine_resume(). Devices go on with
+ * what they were given.
  *
  * --timeout goes on meanwhile, --idle-timeout does not. Blocks only until each
  * vCPU has finished its exit. Return: 0, -EALREADY, or -EBUSY when stopping.
@@ -62,6 +64,16 @@ int machine_pause(struct machine *machine, struct error *err);
  * machine_resume() - Let the vCPUs go on. Return: 0 or -EALREADY.
  */
 int machine_resume(struct machine *machine, struct error *err);
+
+/**
+ * machine_device() - Ask one of its virtio devices for something.
+ * @label, @command, @args, @reply: see devices_command()
+ *
+ * Return: 0, -ENODEV when there is no such device, or what that says.
+ */
+int machine_device(struct machine *machine, const char *label,
+		   const char *command, const json_t *args, json_t **reply,
+		   struct error *err);
 
 /**
  * machine_power_button() - Press it; a paused guest hears of it when resumed.
@@ -92,13 +104,22 @@ int machine_stop(struct machine *machine, struct error *err);
 int machine_quit(struct machine *machine, struct error *err);
 
 /**
- * machine_console_input() - Type on the serial port.
+ * machine_console_input() - Type on the console: the port that has stdio; when
+ * none does, the serial port, or a virtio console where that leads nowhere.
  *
  * Return: how many bytes were taken, 0 to @len; the observer's input_room says
  * when more would be.
  */
 int machine_console_input(struct machine *machine, const uint8_t *data,
 			  size_t len);
+
+/**
+ * machine_console_resize() - Say how large the terminal at the console is.
+ *
+ * Return: 0, or -EOPNOTSUPP for a serial port.
+ */
+int machine_console_resize(struct machine *machine, unsigned int cols,
+			   unsigned int rows, struct error *err);
 
 /* --- What it tells ---------------------------------------------------------
  */
@@ -122,7 +143,7 @@ struct machine_observer {
 	/* outcome: of MACHINE_STOPPED, else NULL. */
 	void (*event)(void *ctx, enum machine_event event,
 		      const struct outcome *outcome);
-	/* What the guest prints on the serial port, wherever that leads to. */
+	/* What the guest prints on the console, wherever that leads to. */
 	void (*output)(void *ctx, const uint8_t *data, size_t len);
 	/* After machine_console_input() took less than it was given: there is
 	 * room now. NULL if of no interest. */

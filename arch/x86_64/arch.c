@@ -36,7 +36,7 @@
 #include "vmm/base/json.h"
 #include "vmm/base/loop.h"
 
-#define ARCH_CONSOLE	 "console=ttyS0"
+#define ARCH_SERIAL	 "ttyS0"
 #define ARCH_DEVICES_MAX 12
 #define ARCH_MEMMAP_MAX	 8
 
@@ -89,12 +89,15 @@ static bool arch_has_console(const char *text)
 /* The kernel's command line, with a console for it to talk to. */
 static int arch_make_cmdline(struct arch *arch)
 {
+	const char *console = arch->config.console_on_serial
+				      ? ARCH_SERIAL
+				      : arch->config.console;
 	const char *text = arch->config.cmdline;
 	int len;
 
 	/* In front: what follows "--" is for init. */
-	if (arch->config.console_on_serial && !arch_has_console(text))
-		len = asprintf(&arch->cmdline, "%s%s%s", ARCH_CONSOLE,
+	if (console && !arch_has_console(text))
+		len = asprintf(&arch->cmdline, "console=%s%s%s", console,
 			       *text ? " " : "", text);
 	else
 		len = asprintf(&arch->cmdline, "%s", text);

@@ -16,6 +16,7 @@ packages() {
 		build	make	the build
 		build	pkgconf|pkg-config	compiler flags of the libraries
 		build	libjansson-dev	JSON
+		build	liburing-dev	io_uring, for disks
 		build	liblz4-dev	kernel payloads in lz4
 		build	libzstd-dev	kernel payloads in zstd
 		build	liblzma-dev	kernel payloads in xz and lzma
