@@ -1,7 +1,8 @@
 /*
  * The network device (virtio 1.3, 5.1): its queues, configuration and life.
- * The frames' ways are in net_rx.c and net_tx.c, commands in net_control.c,
- * what is on the host's side in net_tap.c and net_user.c.
+ * The frames' ways are in net_rx.c and net_tx.c, the driver's commands in
+ * net_control.c, those of the user in net_state.c, what is on the host's side
+ * in net_tap.c and net_user.c.
  *
  * Queues: receive and transmit of pair 0, of pair 1, ..., and control, whose
  * place depends on VIRTIO_NET_F_MQ (5.1.2).
@@ -18,7 +19,6 @@
 #include "virtio/net_private.h"
 #include "virtio/net_tap.h"
 #include "virtio/net_user.h"
-#include "vmm/base/json.h"
 
 #define NET_DEVICE_ID  1	/* 5.1.1 */
 #define NET_CLASS_CODE 0x020000 /* PCI: Ethernet controller */
@@ -33,29 +33,6 @@ struct net_layout {
 
 static_assert(sizeof(struct net_layout) == 12, "5.1.4");
 static_assert(offsetof(struct net_layout, mtu) == 10, "5.1.4");
-
-static const struct json_field net_fields[] = {
-	JSON_BLOB(struct net_state, mac),
-	JSON_BOOL(struct net_state, link),
-	JSON_BOOL(struct net_state, announce),
-	JSON_UINT_MAX(struct net_state, pairs, NET_PAIRS_MAX),
-	JSON_UINT(struct net_state, offloads),
-	JSON_BOOL(struct net_state, promisc),
-	JSON_BOOL(struct net_state, allmulti),
-	JSON_BOOL(struct net_state, alluni),
-	JSON_BOOL(struct net_state, nomulti),
-	JSON_BOOL(struct net_state, nouni),
-	JSON_BOOL(struct net_state, nobcast),
-	JSON_UINT_MAX(struct net_state, unicast_count, NET_FILTER_MACS),
-	JSON_UINT_MAX(struct net_state, multicast_count, NET_FILTER_MACS),
-	JSON_BLOB(struct net_state, unicast),
-	JSON_BLOB(struct net_state, multicast),
-	JSON_BOOL(struct net_state, unicast_all),
-	JSON_BOOL(struct net_state, multicast_all),
-	JSON_BLOB(struct net_state, vlans),
-};
-
-#define NET_FIELDS (sizeof(net_fields) / sizeof(net_fields[0]))
 
 bool net_link(const struct net *net)
 {
@@ -107,9 +84,9 @@ void net_pair_again(struct net_pair *pair, bool rx)
 /* 5.1.2 */
 static unsigned int net_control_index(const struct net *net)
 {
-	return virtio_device_acked(net->device) & NET_FEATURE(MQ)
-		       ? 2 * net->end.pairs
-		       : 2;
+	bool mq = virtio_device_acked(net->device) & NET_FEATURE(MQ);
+
+	return mq ? 2 * net->end.pairs : 2;
 }
 
 void net_control_again(struct net *net)
@@ -264,7 +241,7 @@ static int net_create(void **self, struct virtio_device *device,
 	struct net_end end;
 	const char *kind, *mac;
 	int mtu, ret;
-	struct net *net;
+	struct net *net = NULL;
 
 	if (json_unpack(resources->description, "{s:s, s:s, s:i}", "kind",
 			&kind, "mac", &mac, "mtu", &mtu) < 0 ||
@@ -463,99 +440,6 @@ static int net_wake(void *self, struct virtqueue *const *queues)
 		net_announce(net);
 	net->restored = false;
 	return 0;
-}
-
-static int net_snapshot(void *self, json_t **out)
-{
-	struct net *net = self;
-
-	return json_save(&net->state, net_fields, NET_FIELDS, out);
-}
-
-static int net_restore(void *self, const json_t *value, struct error *err)
-{
-	struct net *net = self;
-	const char *label = virtio_device_label(net->device);
-	uint64_t acked = virtio_device_acked(net->device);
-	struct net_state state;
-	int ret = json_load(&state, net_fields, NET_FIELDS, value, err);
-
-	if (ret < 0) {
-		error_prefix(err, "%s: ", label);
-		return ret;
-	}
-	if (state.pairs < 1 || state.pairs > net->end.pairs)
-		return error_set(err, EINVAL,
-				 "%s: \"pairs\": expected 1 to %u, found %u",
-				 label, net->end.pairs, state.pairs);
-	if (state.offloads & ~(acked & NET_GUEST_OFFLOADS))
-		return error_set(err, EINVAL,
-				 "%s: \"offloads\": its driver did not accept "
-				 "all of them",
-				 label);
-	if (state.mac[0] & 1)
-		return error_set(err, EINVAL,
-				 "%s: \"mac\": is a multicast address", label);
-	net->state = state;
-	net->restored = true;
-	return 0;
-}
-
-/* --- Commands --------------------------------------------------------------
- */
-
-static int net_command_link(struct net *net, const json_t *args,
-			    struct error *err)
-{
-	const json_t *up = json_object_get(args, "up");
-
-	if (!json_is_boolean(up))
-		return error_set(err, EINVAL,
-				 "link: \"up\": expected true or false");
-	if (net->state.link == json_is_true(up))
-		return 0;
-	net->state.link = json_is_true(up);
-	if (net->end.ops->set_link)
-		net->end.ops->set_link(net->end.ctx, net->state.link);
-	virtio_device_config_changed(net->device);
-	if (net_link(net))
-		net_announce(net);
-	/* What waits for room, or for buffers, is now dropped. */
-	for (unsigned int i = 0; i < net->end.pairs; i++) {
-		net_pair_again(&net->pairs[i], true);
-		net_pair_again(&net->pairs[i], false);
-	}
-	return 0;
-}
-
-static int net_command_counters(const struct net *net, json_t **reply)
-{
-	const struct net_counters *c = &net->counters;
-
-	*reply = json_pack(
-		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "rx_frames",
-		(json_int_t)c->rx_frames, "rx_bytes", (json_int_t)c->rx_bytes,
-		"rx_filtered", (json_int_t)c->rx_filtered, "rx_dropped",
-		(json_int_t)c->rx_dropped, "tx_frames",
-		(json_int_t)c->tx_frames, "tx_bytes", (json_int_t)c->tx_bytes,
-		"tx_invalid", (json_int_t)c->tx_invalid, "tx_dropped",
-		(json_int_t)c->tx_dropped);
-	return *reply ? 0 : -ENOMEM;
-}
-
-static int net_command(void *self, const char *name, const json_t *args,
-		       json_t **reply, struct error *err)
-{
-	struct net *net = self;
-
-	if (strcmp(name, "link") == 0)
-		return net_command_link(net, args, err);
-	if (strcmp(name, "counters") == 0)
-		return net_command_counters(net, reply);
-	return error_set(err, EOPNOTSUPP,
-			 "a network card knows no command \"%s\", only link "
-			 "and counters",
-			 name);
 }
 
 const struct virtio_device_ops virtio_net_ops = {

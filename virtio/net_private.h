@@ -192,4 +192,12 @@ bool net_filter_pass(const struct net_state *state, uint64_t features,
 
 void net_control_run(struct net *net);
 
+/* --- net_state.c: virtio_device_ops' ---------------------------------------
+ */
+
+int net_snapshot(void *self, json_t **out);
+int net_restore(void *self, const json_t *value, struct error *err);
+int net_command(void *self, const char *name, const json_t *args,
+		json_t **reply, struct error *err);
+
 #endif
