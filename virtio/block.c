@@ -298,14 +298,12 @@ static int block_sleep(void *self)
 
 struct block_state {
 	uint64_t capacity; /* sectors */
-	uint64_t features; /* offered */
 	bool wce, wce_dirty;
 	char serial[VIRTIO_BLK_ID_BYTES];
 };
 
 static const struct json_field block_state_fields[] = {
 	JSON_UINT(struct block_state, capacity),
-	JSON_UINT(struct block_state, features),
 	JSON_BOOL(struct block_state, wce),
 	JSON_BOOL(struct block_state, wce_dirty),
 	JSON_BLOB(struct block_state, serial),
@@ -318,7 +316,6 @@ static struct block_state block_state(struct block *block)
 {
 	struct block_state state = {
 		.capacity = block_file_size(block->file) / BLOCK_SECTOR,
-		.features = block_features(block),
 		.wce = block->wce,
 		.wce_dirty = block->wce_dirty,
 	};
@@ -363,12 +360,6 @@ static int block_restore_check(struct block *block,
 				 "the disk has %" PRIu64
 				 " sectors, the saved one had %" PRIu64,
 				 now.capacity, state->capacity);
-	if (state->features != now.features)
-		return error_set(err, EINVAL,
-				 "the disk offers features %#" PRIx64
-				 ", the saved one offered %#" PRIx64
-				 ": were ro, queues and the like the same?",
-				 now.features, state->features);
 	if (memcmp(state->serial, now.serial, sizeof(now.serial)) != 0)
 		return error_set(err, EINVAL,
 				 "the saved disk had another serial");

@@ -188,6 +188,7 @@ void block_file_submit(struct block_file *file, struct block_io *io)
 
 void block_file_call(struct block_file *file, struct block_io *io)
 {
+	file->called = true;
 	if (!file->uring || io->call.kind == BLOCK_CALL_DISCARD)
 		block_pool_add(file->pool, &io->call);
 	else
@@ -228,6 +229,7 @@ bool block_file_run(struct block_file *file)
 	do {
 		while (file->budget && (io = block_io_take(&file->ready)))
 			block_walk_next(file, io);
+		file->called = false;
 		if (file->uring)
 			block_uring_submit(file->uring);
 		while ((call = block_file_reap(file))) {
@@ -236,7 +238,7 @@ bool block_file_run(struct block_file *file)
 							  call));
 			block_walk_called(file, io);
 		}
-	} while (file->budget && file->ready.first);
+	} while (file->called || (file->budget && file->ready.first));
 	if (file->ready.first)
 		block_file_notify(file);
 	return file->ready.first != NULL;

@@ -31,6 +31,7 @@ struct block_file {
 	uint64_t budget;	    /* bytes that a run may still move */
 	unsigned int in_flight;	    /* requests */
 	struct block_io_list ready; /* for the next step */
+	bool called;		    /* there are calls to hand over */
 	bool cancelling;	    /* no next steps */
 	bool flush_failed;
 	unsigned int refused; /* modes of fallocate(2) that it has not */

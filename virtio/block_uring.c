@@ -9,6 +9,8 @@
 #include <stdlib.h>
 
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <liburing.h>
 
@@ -17,6 +19,18 @@ struct block_uring {
 	int event_fd;	  /* borrowed */
 	unsigned int due; /* added, not handed over */
 };
+
+/* liburing 2.3 has functions for these two, but its shared library does not
+ * export them. */
+static int block_uring_register(const struct io_uring *ring,
+				unsigned int opcode, const void *arg,
+				unsigned int count)
+{
+	long ret = syscall(SYS_io_uring_register, ring->ring_fd, opcode, arg,
+			   count);
+
+	return ret < 0 ? -errno : 0;
+}
 
 /* All that it may do once it is enabled; registering more is not in it. */
 static int block_uring_restrict(struct io_uring *ring)
@@ -34,7 +48,8 @@ static int block_uring_restrict(struct io_uring *ring)
 	}
 	rules[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rules[count].sqe_flags = IOSQE_FIXED_FILE;
-	return io_uring_register_restrictions(ring, rules, count + 1);
+	return block_uring_register(ring, IORING_REGISTER_RESTRICTIONS, rules,
+				    count + 1);
 }
 
 static int block_uring_set_up(struct io_uring *ring, const int *files,
@@ -50,7 +65,8 @@ static int block_uring_set_up(struct io_uring *ring, const int *files,
 	ret = block_uring_restrict(ring);
 	if (ret < 0)
 		return ret;
-	return io_uring_enable_rings(ring);
+	return block_uring_register(ring, IORING_REGISTER_ENABLE_RINGS, NULL,
+				    0);
 }
 
 int block_uring_new(struct block_uring **out, const int *files,

@@ -511,8 +511,7 @@ static int net_command_link(struct net *net, const json_t *args,
 
 	if (!json_is_boolean(up))
 		return error_set(err, EINVAL,
-				 "%s: link: \"up\": expected true or false",
-				 virtio_device_label(net->device));
+				 "link: \"up\": expected true or false");
 	if (net->state.link == json_is_true(up))
 		return 0;
 	net->state.link = json_is_true(up);
@@ -553,10 +552,10 @@ static int net_command(void *self, const char *name, const json_t *args,
 		return net_command_link(net, args, err);
 	if (strcmp(name, "counters") == 0)
 		return net_command_counters(net, reply);
-	return error_set(err, ENOTSUP,
-			 "%s: no command \"%s\", there are: "
-			 "link, counters",
-			 virtio_device_label(net->device), name);
+	return error_set(err, EOPNOTSUPP,
+			 "a network card knows no command \"%s\", only link "
+			 "and counters",
+			 name);
 }
 
 const struct virtio_device_ops virtio_net_ops = {

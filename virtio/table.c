@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "virtio/block.h"
 #include "virtio/console.h"
 #include "virtio/net.h"
 #include "virtio/rng.h"
@@ -10,6 +11,7 @@
 /* Its only other reader is virtio_table_find(); one row a type, and NULL at
  * the end. */
 const struct virtio_device_ops *const virtio_table[] = {
+	&virtio_block_ops,
 	&virtio_console_ops,
 	&virtio_net_ops,
 	&virtio_rng_ops,

@@ -58,6 +58,8 @@ static json_t *client_ctl_value(enum control_type type, const char *text)
 		return client_ctl_list(text);
 	case CONTROL_INTEGER:
 		return client_ctl_number(text);
+	case CONTROL_FLAG:
+		break;
 	}
 	return client_ctl_any(text);
 }

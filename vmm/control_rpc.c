@@ -29,6 +29,7 @@ static const char *const control_type_names[] = {
 	[CONTROL_TEXT] = "text",
 	[CONTROL_INTEGER] = "an integer",
 	[CONTROL_TEXTS] = "an array of texts",
+	[CONTROL_FLAG] = "true or false",
 };
 
 /* Text as JSON; bytes that are not UTF-8 (of a file's name) become '?'. */
@@ -124,6 +125,8 @@ static bool control_rpc_has_type(const json_t *value, enum control_type type)
 		return json_is_integer(value);
 	case CONTROL_TEXTS:
 		return control_rpc_is_texts(value);
+	case CONTROL_FLAG:
+		return json_is_boolean(value);
 	}
 	return false;
 }

@@ -28,6 +28,7 @@ enum control_type {
 	CONTROL_TEXT,	 /* a string */
 	CONTROL_INTEGER, /* a number without fraction, min to max */
 	CONTROL_TEXTS,	 /* an array of strings */
+	CONTROL_FLAG,	 /* true or false */
 };
 
 struct control_param {

@@ -25,9 +25,6 @@
 
 #define MACHINE_CONSOLE_MAX 16 /* bytes of "hvc0" */
 
-/* At the end, for a reader of the output that takes nothing. */
-#define MACHINE_FLUSH_NS INT64_C(1000000000)
-
 /* --- Services for devices, any thread --------------------------------------
  */
 
@@ -209,7 +206,7 @@ static int machine_make_control(struct machine *machine, struct error *err)
 	if (rc)
 		return rc;
 	machine->observer = machine_control_observer(machine->control);
-	return machine_tap_serial(machine, err);
+	return machine_tap_terminal(machine, err);
 }
 
 /* The one that has stdio, or else the first that leads anywhere. -1: none */
@@ -301,6 +298,16 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 	return rc;
 }
 
+static int machine_open_devices(struct machine *machine, struct error *err)
+{
+	int rc = devices_open(&machine->devices, machine->options,
+			      consoles_device(machine->consoles), err);
+
+	if (!rc)
+		consoles_opened(machine->consoles);
+	return rc;
+}
+
 static int machine_make_devices(struct machine *machine, struct error *err)
 {
 	const struct devices_machine where = {
@@ -377,8 +384,7 @@ static int machine_make(struct machine *machine, struct error *err)
 	if (!rc)
 		rc = machine_make_arch(machine, err);
 	if (!rc)
-		rc = devices_open(&machine->devices, machine->options, NULL,
-				  err);
+		rc = machine_open_devices(machine, err);
 	if (!rc)
 		rc = machine_make_vm(machine, err);
 	return rc ? rc : arch_boot(machine->arch, err);
@@ -396,6 +402,7 @@ static void machine_free(struct machine *machine)
 		bus_free(machine->buses[i]);
 	kvm_close(&machine->kvm);
 	machine_control_free(machine->control);
+	consoles_free(machine->consoles);
 	chardev_free(machine->serial);
 	loop_free(machine->loop);
 	if (machine->signal_fd >= 0)
@@ -413,9 +420,7 @@ static int machine_go(struct machine *machine, struct error *err)
 {
 	int rc;
 
-	if (machine->options->serial == OPTIONS_SERIAL_STDIO)
-		terminal_raw();
-	rc = chardev_start(machine->serial, err);
+	rc = machine_start_ports(machine, err);
 	if (rc)
 		return rc;
 	if (machine->options->timeout)
@@ -428,7 +433,8 @@ static int machine_go(struct machine *machine, struct error *err)
 	rc = loop_run(machine->loop);
 	vcpus_stop(machine->vcpus);
 	machine->end = loop_now();
-	chardev_flush(machine->serial, MACHINE_FLUSH_NS);
+	machine_drain_ports(machine);
+	machine_flush_ports(machine);
 	if (rc)
 		return error_set(err, -rc, "event loop: %s", strerror(-rc));
 	if (machine->outcome.kind != OUTCOME_ERROR)
@@ -463,7 +469,7 @@ static int machine_write_result(struct machine *machine, struct error *err)
 	const struct machine_match *kept = &machine->match;
 	struct result_match match = {
 		.by = by[kept->event],
-		.device = "serial",
+		.device = kept->device,
 		.number = kept->number,
 		.line = kept->line,
 	};
@@ -475,8 +481,7 @@ static int machine_write_result(struct machine *machine, struct error *err)
 		.match = machine_match_decided(machine) ? &match : NULL,
 		.first_instruction = machine->first_instruction,
 		.end = machine->end ? machine->end : loop_now(),
-		.dropped =
-			machine->serial ? chardev_dropped(machine->serial) : 0,
+		.dropped = machine_dropped(machine),
 	};
 
 	if (kept->event == WATCH_FAIL_ON)

@@ -104,13 +104,22 @@ int machine_stop(struct machine *machine, struct error *err);
 int machine_quit(struct machine *machine, struct error *err);
 
 /**
- * machine_console_input() - Type on the serial port.
+ * machine_console_input() - Type on the console: the port that has stdio; when
+ * none does, the serial port, or a virtio console where that leads nowhere.
  *
  * Return: how many bytes were taken, 0 to @len; the observer's input_room says
  * when more would be.
  */
 int machine_console_input(struct machine *machine, const uint8_t *data,
 			  size_t len);
+
+/**
+ * machine_console_resize() - Say how large the terminal at the console is.
+ *
+ * Return: 0, or -EOPNOTSUPP for a serial port.
+ */
+int machine_console_resize(struct machine *machine, unsigned int cols,
+			   unsigned int rows, struct error *err);
 
 /* --- What it tells ---------------------------------------------------------
  */
@@ -134,7 +143,7 @@ struct machine_observer {
 	/* outcome: of MACHINE_STOPPED, else NULL. */
 	void (*event)(void *ctx, enum machine_event event,
 		      const struct outcome *outcome);
-	/* What the guest prints on the serial port, wherever that leads to. */
+	/* What the guest prints on the console, wherever that leads to. */
 	void (*output)(void *ctx, const uint8_t *data, size_t len);
 	/* After machine_console_input() took less than it was given: there is
 	 * room now. NULL if of no interest. */

@@ -3,7 +3,7 @@
  * machine, and the messages that it sends of its own accord. Parameters come
  * from clients; control_rpc.c has checked their names and types.
  *
- * The serial port has any number of readers, and whoever may connect may type:
+ * The console has any number of readers, and whoever may connect may type:
  * what several type arrives in the order of their requests.
  */
 #include "vmm/machine_control.h"
@@ -239,29 +239,31 @@ static int machine_control_resize(void *ctx, struct control_client *client,
 				  const json_t *params, json_t **result,
 				  struct error *err)
 {
-	(void)ctx;
+	struct machine_control *control = ctx;
+
 	(void)client;
-	(void)params;
 	(void)result;
-	return error_set(err, EOPNOTSUPP,
-			 "the console is a serial port, which has no size; "
-			 "set it in the guest, with `stty cols` and `stty "
-			 "rows`");
+	return machine_console_resize(control->machine,
+				      (unsigned int)json_integer_value(
+					      json_object_get(params, "cols")),
+				      (unsigned int)json_integer_value(
+					      json_object_get(params, "rows")),
+				      err);
 }
 
-/* A method that hands its other parameters on to the device that one names. */
+/* Have the device that params name carry out a command. args: taken over, NULL
+ * if there is no memory for it. */
 static int machine_control_device(struct machine_control *control,
 				  const char *command, const json_t *params,
-				  json_t **result, struct error *err)
+				  json_t *args, json_t **result,
+				  struct error *err)
 {
 	const char *label =
 		json_string_value(json_object_get(params, "device"));
-	json_t *args = json_copy((json_t *)(uintptr_t)params);
 	int ret;
 
 	if (!args)
 		return error_set(err, ENOMEM, "out of memory");
-	json_object_del(args, "device");
 	ret = machine_device(control->machine, label, command, args, result,
 			     err);
 	json_decref(args);
@@ -272,16 +274,38 @@ static int machine_control_resize_disk(void *ctx, struct control_client *client,
 				       const json_t *params, json_t **result,
 				       struct error *err)
 {
+	json_t *args = json_copy((json_t *)(uintptr_t)params);
+
 	(void)client;
-	return machine_control_device(ctx, "resize", params, result, err);
+	if (args)
+		json_object_del(args, "device");
+	return machine_control_device(ctx, "resize", params, args, result, err);
 }
 
 static int machine_control_link(void *ctx, struct control_client *client,
 				const json_t *params, json_t **result,
 				struct error *err)
 {
+	const char *state = json_string_value(json_object_get(params, "state"));
+	bool up = strcmp(state, "up") == 0;
+
 	(void)client;
-	return machine_control_device(ctx, "link", params, result, err);
+	if (!up && strcmp(state, "down") != 0)
+		return error_set(err, EINVAL,
+				 "params.state: expected up or down, found "
+				 "\"%.32s\"",
+				 state);
+	return machine_control_device(
+		ctx, "link", params, json_pack("{s:b}", "up", up), result, err);
+}
+
+static int machine_control_counters(void *ctx, struct control_client *client,
+				    const json_t *params, json_t **result,
+				    struct error *err)
+{
+	(void)client;
+	return machine_control_device(ctx, "counters", params, json_object(),
+				      result, err);
 }
 
 static const struct control_method machine_control_table[] = {
@@ -344,10 +368,11 @@ static const struct control_method machine_control_table[] = {
 			   {.name = "size",
 			    .type = CONTROL_INTEGER,
 			    .min = 512,
-			    .max = INT64_MAX}},
+			    .max = INT64_MAX},
+			   {.name = "shrink", .type = CONTROL_FLAG}},
 		.call = machine_control_resize_disk,
 		.help = "give a disk (block0) this size in bytes, or else "
-			"that of its file",
+			"that of its file; a smaller one only with shrink=true",
 	},
 	{
 		.name = "link",
@@ -362,9 +387,17 @@ static const struct control_method machine_control_table[] = {
 			"down",
 	},
 	{
+		.name = "counters",
+		.params = {{.name = "device",
+			    .type = CONTROL_TEXT,
+			    .required = true}},
+		.call = machine_control_counters,
+		.help = "what a network card has carried",
+	},
+	{
 		.name = "console.attach",
 		.call = machine_control_attach,
-		.help = "be sent what the serial port prints",
+		.help = "be sent what the console prints",
 	},
 	{
 		.name = "console.detach",
@@ -377,7 +410,7 @@ static const struct control_method machine_control_table[] = {
 			    .type = CONTROL_TEXT,
 			    .required = true}},
 		.call = machine_control_input,
-		.help = "type base64 data on the serial port",
+		.help = "type base64 data on the console",
 	},
 	{
 		.name = "console.resize",

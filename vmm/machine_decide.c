@@ -55,6 +55,7 @@ void machine_crashed(void *ctx, const struct vcpu_crash *crash)
 
 /* The first line stays: it is the one that decides. */
 static void machine_keep_match_locked(struct machine *machine,
+				      const char *device,
 				      const struct watch_match *match)
 {
 	struct machine_match *kept = &machine->match;
@@ -65,6 +66,7 @@ static void machine_keep_match_locked(struct machine *machine,
 	kept->event = match->event;
 	kept->pattern = match->pattern;
 	kept->number = match->number;
+	snprintf(kept->device, sizeof(kept->device), "%s", device);
 	snprintf(kept->line, sizeof(kept->line), "%s", match->line);
 }
 
@@ -72,9 +74,9 @@ static void machine_keep_match_locked(struct machine *machine,
  * After a panic Linux goes on to print; a line that the user waits for is the
  * end, and nothing that the guest does behind it may count.
  */
-void machine_watched(void *ctx, const struct watch_match *match)
+static void machine_watched_on(struct machine *machine, const char *device,
+			       const struct watch_match *match)
 {
-	struct machine *machine = ctx;
 	bool panic =
 		match->event == WATCH_PANIC || match->event == WATCH_PANIC_END;
 
@@ -83,11 +85,23 @@ void machine_watched(void *ctx, const struct watch_match *match)
 	machine->findings.panic_end |= match->event == WATCH_PANIC_END;
 	machine->findings.matched |= !panic;
 	if (match->event != WATCH_PANIC_END)
-		machine_keep_match_locked(machine, match);
+		machine_keep_match_locked(machine, device, match);
 	pthread_mutex_unlock(&machine->lock);
 	if (!panic)
 		vcpus_request_stop(machine->vcpus);
 	loop_wake_send(machine->findings_wake);
+}
+
+void machine_watched(void *ctx, const struct watch_match *match)
+{
+	machine_watched_on(ctx, "serial", match);
+}
+
+/* On the main thread, this one. */
+void machine_console_watched(void *ctx, const char *port,
+			     const struct watch_match *match)
+{
+	machine_watched_on(ctx, port, match);
 }
 
 /* --- Decisions, main thread ------------------------------------------------
@@ -185,10 +199,10 @@ static void machine_matched(struct machine *machine)
 	const struct options_list *list =
 		fail ? &machine->options->fail_on : &machine->options->expect;
 
-	log_message(fail ? LOG_WARN : LOG_INFO,
-		    "%s %s: line %" PRIu64 " of the serial port: %s",
-		    fail ? "--fail-on" : "--expect",
-		    list->items[match->pattern], match->number, match->line);
+	log_message(
+		fail ? LOG_WARN : LOG_INFO, "%s %s: line %" PRIu64 " of %s: %s",
+		fail ? "--fail-on" : "--expect", list->items[match->pattern],
+		match->number, match->device, match->line);
 	machine_end(machine, fail ? OUTCOME_FAIL_ON : OUTCOME_EXPECTED);
 }
 
@@ -215,7 +229,7 @@ static struct machine_findings machine_take_findings(struct machine *machine)
 	if (machine_findings_stop(&machine->findings)) {
 		pthread_mutex_unlock(&machine->lock);
 		vcpus_stop(machine->vcpus);
-		chardev_end_line(machine->serial);
+		machine_drain_ports(machine);
 		pthread_mutex_lock(&machine->lock);
 	}
 	found = machine->findings;

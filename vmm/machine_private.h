@@ -21,6 +21,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
+#include "vmm/console.h"
 #include "vmm/devices.h"
 #include "vmm/irq_routes.h"
 #include "vmm/kvm.h"
@@ -41,12 +42,15 @@ struct machine_findings {
 	struct vcpu_crash crash;
 };
 
+#define MACHINE_DEVICE_MAX 64 /* bytes of a name, cut if longer */
+
 /* The first line that said something, for --result. */
 struct machine_match {
 	bool found;
 	enum watch_event event; /* not WATCH_PANIC_END */
 	size_t pattern;
 	uint64_t number;
+	char device[MACHINE_DEVICE_MAX]; /* "serial", "hvc0", a port's name */
 	char line[WATCH_LINE_MAX + 1];
 };
 
@@ -64,6 +68,7 @@ struct machine {
 	struct loop_timer *timeout, *idle, *grace, *panic;
 	struct loop_fd *signals;
 	struct chardev *serial;
+	struct consoles *consoles;	 /* NULL without --console */
 	struct machine_control *control; /* NULL without --name */
 	struct kvm kvm;
 	struct bus *buses[BUS_KINDS];
@@ -105,6 +110,8 @@ void machine_notice(struct host *host, enum host_notice notice,
 		    unsigned int value);
 void machine_crashed(void *ctx, const struct vcpu_crash *crash);
 void machine_watched(void *ctx, const struct watch_match *match);
+void machine_console_watched(void *ctx, const char *port,
+			     const struct watch_match *match);
 
 /* A loop_fn: look at what was found. */
 void machine_look(void *ctx);
@@ -142,16 +149,36 @@ void machine_tell(struct machine *machine, enum machine_event event);
 /* Let stopped vCPUs go on, unless the machine is paused. */
 void machine_go_on(struct machine *machine);
 
+/* Tell the guest how large the terminal behind a port of the console device
+ * is. Return: 0 or a negative errno, @err set. */
+int machine_size_port(struct machine *machine, unsigned int port,
+		      unsigned int cols, unsigned int rows, struct error *err);
+
 /* loop_now() since when the guest has printed nothing. */
 int64_t machine_silent_since(const struct machine *machine);
 
 /* --- machine_serial.c ------------------------------------------------------
  */
 
-/* Make machine->serial. */
+/* Make machine->serial and machine->consoles. */
 int machine_make_serial(struct machine *machine, struct error *err);
 
+/* The port that a user talks to: the one with stdio; else the serial port, or
+ * a console when that leads nowhere. */
+struct chardev *machine_terminal(const struct machine *machine);
+
+/* Whether that is a console. */
+bool machine_terminal_is_console(const struct machine *machine);
+
 /* Let machine->observer hear what it prints. */
-int machine_tap_serial(struct machine *machine, struct error *err);
+int machine_tap_terminal(struct machine *machine, struct error *err);
+
+/* Of all ports: begin to take input; no vCPU runs, take what was printed, the
+ * last line as well; and at the end, give it to who reads. */
+int machine_start_ports(struct machine *machine, struct error *err);
+void machine_drain_ports(struct machine *machine);
+void machine_flush_ports(struct machine *machine);
+
+uint64_t machine_dropped(const struct machine *machine);
 
 #endif

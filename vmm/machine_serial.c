@@ -1,5 +1,6 @@
 /*
- * The machine's serial port: where it leads to, who listens and types.
+ * The machine's serial port and consoles: where they lead to, who listens and
+ * types.
  */
 #include "vmm/machine_private.h"
 
@@ -7,6 +8,9 @@
 
 #include "vmm/terminal.h"
 #include "vmm/writable.h"
+
+/* At the end, for a reader of the output that takes nothing. */
+#define MACHINE_FLUSH_NS INT64_C(1000000000)
 
 /* --- The device's side, main thread ----------------------------------------
  */
@@ -84,6 +88,33 @@ static int machine_open_output(struct machine *machine, struct stream **out,
 	return 0;
 }
 
+/* The terminal behind a port of the console device has another size. */
+static void machine_resized(void *ctx, unsigned int port, uint16_t cols,
+			    uint16_t rows)
+{
+	struct machine *machine = ctx;
+	struct error err;
+
+	if (machine_size_port(machine, port, cols, rows, &err))
+		log_warn("--console: %s", err.text);
+}
+
+static int machine_make_consoles(struct machine *machine, struct error *err)
+{
+	const struct consoles_config config = {
+		.loop = machine->loop,
+		.options = machine->options,
+		.fail_on = machine->fail_on,
+		.expect = machine->expect,
+		.watch = machine_console_watched,
+		.action = machine_action,
+		.size = machine_resized,
+		.ctx = machine,
+	};
+
+	return consoles_new(&machine->consoles, &config, err);
+}
+
 int machine_make_serial(struct machine *machine, struct error *err)
 {
 	bool stdio = machine->options->serial == OPTIONS_SERIAL_STDIO;
@@ -105,10 +136,60 @@ int machine_make_serial(struct machine *machine, struct error *err)
 	config.fail_on = machine->fail_on;
 	config.expect = machine->expect;
 	rc = machine_open_output(machine, &config.output, err);
-	return rc ? rc : chardev_new(&machine->serial, &config, err);
+	if (!rc)
+		rc = chardev_new(&machine->serial, &config, err);
+	return rc ? rc : machine_make_consoles(machine, err);
 }
 
-int machine_tap_serial(struct machine *machine, struct error *err)
+/* --- All of them -----------------------------------------------------------
+ */
+
+bool machine_terminal_is_console(const struct machine *machine)
+{
+	return consoles_on_stdio(machine->consoles) ||
+	       (machine->options->serial == OPTIONS_SERIAL_NULL &&
+		consoles_main(machine->consoles));
+}
+
+struct chardev *machine_terminal(const struct machine *machine)
+{
+	return machine_terminal_is_console(machine)
+		       ? consoles_main(machine->consoles)
+		       : machine->serial;
+}
+
+int machine_start_ports(struct machine *machine, struct error *err)
+{
+	int rc;
+
+	if (machine->options->serial == OPTIONS_SERIAL_STDIO ||
+	    consoles_on_stdio(machine->consoles))
+		terminal_raw();
+	rc = chardev_start(machine->serial, err);
+	return rc ? rc : consoles_start(machine->consoles, err);
+}
+
+void machine_drain_ports(struct machine *machine)
+{
+	chardev_end_line(machine->serial);
+	consoles_drain(machine->consoles);
+}
+
+void machine_flush_ports(struct machine *machine)
+{
+	chardev_flush(machine->serial, MACHINE_FLUSH_NS);
+	consoles_flush(machine->consoles, MACHINE_FLUSH_NS);
+}
+
+uint64_t machine_dropped(const struct machine *machine)
+{
+	if (!machine->serial)
+		return 0;
+	return chardev_dropped(machine->serial) +
+	       consoles_dropped(machine->consoles);
+}
+
+int machine_tap_terminal(struct machine *machine, struct error *err)
 {
 	const struct chardev_tap tap = {
 		.output = machine->observer->output,
@@ -116,5 +197,5 @@ int machine_tap_serial(struct machine *machine, struct error *err)
 		.ctx = machine->observer->ctx,
 	};
 
-	return chardev_set_tap(machine->serial, &tap, err);
+	return chardev_set_tap(machine_terminal(machine), &tap, err);
 }

@@ -25,7 +25,9 @@ void machine_go_on(struct machine *machine)
 
 int64_t machine_silent_since(const struct machine *machine)
 {
-	int64_t last = chardev_last_output(machine->serial);
+	int64_t serial = chardev_last_output(machine->serial);
+	int64_t console = consoles_last_output(machine->consoles);
+	int64_t last = serial > console ? serial : console;
 
 	return last > machine->idle_from ? last : machine->idle_from;
 }
@@ -87,7 +89,7 @@ int machine_reset(struct machine *machine, struct error *err)
 	if (rc)
 		return rc;
 	vcpus_stop(machine->vcpus);
-	chardev_end_line(machine->serial);
+	machine_drain_ports(machine);
 	return machine_reboot(machine, err);
 }
 
@@ -109,7 +111,37 @@ int machine_quit(struct machine *machine, struct error *err)
 int machine_console_input(struct machine *machine, const uint8_t *data,
 			  size_t len)
 {
-	return (int)chardev_input(machine->serial, data, len);
+	return (int)chardev_input(machine_terminal(machine), data, len);
+}
+
+int machine_size_port(struct machine *machine, unsigned int port,
+		      unsigned int cols, unsigned int rows, struct error *err)
+{
+	json_t *args = json_pack("{s:i, s:i, s:i}", "port", (int)port, "cols",
+				 (int)cols, "rows", (int)rows);
+	json_t *reply = NULL;
+	int rc;
+
+	if (!args)
+		return error_set(err, ENOMEM, "out of memory");
+	rc = devices_command(machine->devices, "console0", "size", args, &reply,
+			     err);
+	json_decref(reply);
+	json_decref(args);
+	return rc;
+}
+
+int machine_console_resize(struct machine *machine, unsigned int cols,
+			   unsigned int rows, struct error *err)
+{
+	if (machine_terminal_is_console(machine))
+		return machine_size_port(machine,
+					 consoles_main_port(machine->consoles),
+					 cols, rows, err);
+	return error_set(err, EOPNOTSUPP,
+			 "the console is a serial port, which has no size; "
+			 "set it in the guest, with `stty cols` and `stty "
+			 "rows`");
 }
 
 static const char *machine_state(const struct machine *machine)
@@ -143,7 +175,6 @@ int machine_status(struct machine *machine, json_t **out)
 		arch_profile_name(machine->arch), "kernel", options->kernel,
 		"uptime_ns", (json_int_t)(first ? loop_now() - first : 0),
 		"resets", (json_int_t)machine->resets, "dropped_output",
-		(json_int_t)chardev_dropped(machine->serial), "devices",
-		devices);
+		(json_int_t)machine_dropped(machine), "devices", devices);
 	return *out ? 0 : -ENOMEM;
 }

@@ -1,6 +1,6 @@
 # The bench, included from tests/targets.mk.
 
-bench_bins := $(addprefix $B/tests/bench/,compare bare_kvm)
+bench_bins := $(addprefix $B/tests/bench/,compare bare_kvm flood)
 
 .PHONY: bench
 bench: ## print speed and memory beside QEMU's
@@ -10,7 +10,7 @@ bench: ## print speed and memory beside QEMU's
 
 .PHONY: bench-build
 bench-build: $B/bantam $(bench_bins) $B/tests/guest/exit.elf \
-	$B/tests/guest/die.elf
+	$B/tests/guest/die.elf $(guest_bench)
 
 $(bench_bins): %: %.o
 	$(call say,LINK,$@)

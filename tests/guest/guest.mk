@@ -35,6 +35,9 @@ guest_bzimages := $(guest_formats:%=$(guest_dir)/%.bzimage) \
 	$(addprefix $(guest_dir)/,gzip32.bzimage own64.bzimage own32.bzimage \
 		bomb.bzimage bomb3g.bzimage)
 
+# By PVH, for other monitors: QEMU takes an ELF kernel no other way.
+guest_bench := $(guest_dir)/virtio_bench_pvh.elf
+
 guests := $(guest_dir)/exit.elf $(guest_plain) $(guest_boot) $(guest_bzimages)
 
 # --- Objects ----------------------------------------------------------------
@@ -73,6 +76,10 @@ $(guest_dir)/exit.elf: $(guest_dir)/exit.o $(guest_lds)
 $(guest_plain): $(guest_dir)/%.elf: $(guest_dir)/%.o \
 		$(guest_dir)/lib/start_linux.o $(guest_lib) $(guest_lds)
 	$(call guest_ld,start64)
+
+$(guest_bench): $(guest_dir)/%_pvh.elf: $(guest_dir)/%.o \
+		$(guest_dir)/lib/start_pvh.o $(guest_lib) $(guest_lds)
+	$(call guest_ld,start32)
 
 $(guest_dir)/boot_linux64.elf: $(guest_dir)/boot.o \
 		$(guest_dir)/lib/start_linux.o $(guest_lib) $(guest_lds)

@@ -229,8 +229,9 @@ START_TEST(aml_resources_begin_small_items_are_encoded)
 	aml_memory32_fixed(&aml, 0xe0000000, 0x100000);
 	aml_interrupt(&aml, AML_EDGE, 4);
 	aml_interrupt(&aml, AML_LEVEL, 9);
+	aml_interrupt_shared(&aml, 20);
 	aml_resources_end(&aml);
-	CHECK_BYTES(0x08, '_', 'C', 'R', 'S', 0x11, 0x2b, 0x0a, 0x28,
+	CHECK_BYTES(0x08, '_', 'C', 'R', 'S', 0x11, 0x34, 0x0a, 0x31,
 		    /* IO */
 		    0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 1, 8,
 		    /* Memory32Fixed */
@@ -239,6 +240,8 @@ START_TEST(aml_resources_begin_small_items_are_encoded)
 		    0x89, 6, 0, 0x03, 1, 4, 0, 0, 0,
 		    /* Interrupt */
 		    0x89, 6, 0, 0x01, 1, 9, 0, 0, 0,
+		    /* Interrupt: level, high, shared */
+		    0x89, 6, 0, 0x09, 1, 20, 0, 0, 0,
 		    /* EndTag */
 		    0x79, 0);
 }

@@ -84,6 +84,15 @@ int machine_quit(struct machine *m, struct error *err)
 	return noted(m, "quit", err);
 }
 
+int machine_console_resize(struct machine *m, unsigned int cols,
+			   unsigned int rows, struct error *err)
+{
+	char call[64];
+
+	snprintf(call, sizeof(call), "resize %u %u", cols, rows);
+	return noted(m, call, err);
+}
+
 int machine_device(struct machine *m, const char *label, const char *command,
 		   const json_t *args, json_t **reply, struct error *err)
 {
@@ -431,9 +440,17 @@ START_TEST(device_command_goes_to_the_device_with_its_arguments)
 		      "result");
 	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"down\"}",
 		      "result");
+	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"up\"}",
+		      "result");
+	expect_result(&peer, "resize",
+		      "{\"device\":\"block0\",\"shrink\":true}", "result");
+	expect_result(&peer, "counters", "{\"device\":\"net1\"}", "result");
 	ck_assert_str_eq(machine.calls, "block0 resize {} "
 					"block1 resize {\"size\":4096} "
-					"net0 link {\"state\":\"down\"} ");
+					"net0 link {\"up\":false} "
+					"net0 link {\"up\":true} "
+					"block0 resize {\"shrink\":true} "
+					"net1 counters {} ");
 	control_peer_close(&peer);
 }
 END_TEST
@@ -447,6 +464,10 @@ START_TEST(device_command_that_cannot_be_is_refused)
 	expect_result(&peer, "resize", "{\"device\":\"block0\",\"size\":511}",
 		      "-32602");
 	expect_result(&peer, "link", "{\"device\":\"net0\"}", "-32602");
+	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":\"on\"}",
+		      "found \\\"on\\\"");
+	expect_result(&peer, "resize", "{\"device\":\"block0\",\"shrink\":1}",
+		      "true or false");
 	expect_result(&peer, "link", "{\"device\":\"net0\",\"state\":true}",
 		      "-32602");
 	ck_assert_str_eq(machine.calls, "");
@@ -457,14 +478,16 @@ START_TEST(device_command_that_cannot_be_is_refused)
 }
 END_TEST
 
-START_TEST(console_resize_is_refused_by_name)
+START_TEST(console_resize_goes_to_the_machine)
 {
 	struct control_peer peer = peer_open();
 
 	expect_result(&peer, "console.resize", "{\"cols\":80,\"rows\":25}",
-		      "\"errno\":\"EOPNOTSUPP\"");
+		      "\"result\":{}");
+	ck_assert_str_eq(machine.calls, "resize 80 25 ");
+	machine.ret = -EOPNOTSUPP;
 	expect_result(&peer, "console.resize", "{\"cols\":80,\"rows\":25}",
-		      "serial port");
+		      "\"errno\":\"EOPNOTSUPP\"");
 	expect_result(&peer, "console.resize", "{\"cols\":80}", "-32602");
 	expect_result(&peer, "console.resize", "{\"cols\":0,\"rows\":25}",
 		      "-32602");
@@ -574,7 +597,7 @@ int main(void)
 	tcase_add_test(tcase,
 		       device_command_goes_to_the_device_with_its_arguments);
 	tcase_add_test(tcase, device_command_that_cannot_be_is_refused);
-	tcase_add_test(tcase, console_resize_is_refused_by_name);
+	tcase_add_test(tcase, console_resize_goes_to_the_machine);
 	tcase_add_test(tcase, free_sends_the_end_and_gives_the_name_up);
 	tcase_add_test(tcase, new_with_name_in_use_is_refused);
 	tcase_add_test(tcase, document_has_every_method_and_no_other);

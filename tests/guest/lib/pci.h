@@ -20,4 +20,24 @@ static inline uint64_t pci_ecam(unsigned int devfn, unsigned int reg)
 	return PCI_ECAM + (devfn << 12) + reg;
 }
 
+/* By the ports, which a PC has wherever its ECAM is. */
+static inline uint32_t pci_read32(unsigned int devfn, unsigned int reg)
+{
+	pci_select(devfn, reg);
+	return in32(PCI_CONFIG_DATA);
+}
+
+static inline uint8_t pci_read8(unsigned int devfn, unsigned int reg)
+{
+	pci_select(devfn, reg);
+	return in8(PCI_CONFIG_DATA + (reg & 3));
+}
+
+static inline void pci_write32(unsigned int devfn, unsigned int reg,
+			       uint32_t value)
+{
+	pci_select(devfn, reg);
+	out32(PCI_CONFIG_DATA, value);
+}
+
 #endif

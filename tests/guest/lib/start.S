@@ -16,8 +16,8 @@
 #define CR4_PAE	  (1 << 5)
 #define MSR_EFER  0xc0000080
 #define EFER_LME  (1 << 8)
-#define PAGE_RW	  0x03
-#define PAGE_BIG  0x83		/* 2 MiB, present, writable */
+#define PAGE_RW	  0x07		/* present, writable, for CPL 3, too */
+#define PAGE_BIG  0x87		/* likewise, 2 MiB */
 
 #if defined(START_PVH)
 #define PROTOCOL_32 PROTOCOL_PVH

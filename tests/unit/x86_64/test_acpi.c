@@ -42,11 +42,13 @@ static const struct x86_acpi_config legacy = {
 	.profile = ARCH_PROFILE_LEGACY,
 	.cpus = 2,
 	.has_serial = true,
+	.virtio_mmio = 1,
 };
 
 static const struct x86_acpi_config lean_64_cpus = {
 	.profile = ARCH_PROFILE_LEAN,
 	.cpus = ARCH_CPUS_MAX,
+	.virtio_mmio = LAYOUT_VIRTIO_MMIO_MAX,
 };
 
 static const struct x86_acpi_config *const configs[] = {
@@ -325,6 +327,28 @@ START_TEST(x86_acpi_build_dsdt_has_what_the_profile_has)
 }
 END_TEST
 
+/* All there are, each at its place and with its interrupt, and no more. */
+START_TEST(x86_acpi_build_dsdt_has_virtio_mmio)
+{
+	for (unsigned int i = 0; i <= LAYOUT_VIRTIO_MMIO_MAX; i++) {
+		uint32_t base = 0xfeb00000 + i * 0x1000;
+		const uint8_t resources[] = {
+			/* Memory32Fixed */
+			0x86, 9, 0, 1, (uint8_t)base, (uint8_t)(base >> 8),
+			(uint8_t)(base >> 16), (uint8_t)(base >> 24), 0, 0x10,
+			0, 0,
+			/* Interrupt: level, high, shared */
+			0x89, 6, 0, 0x09, 1, (uint8_t)(20 + i % 4), 0, 0, 0};
+
+		build(configs[_i]);
+		ck_assert_int_eq(dsdt_has(resources, sizeof(resources)),
+				 i < configs[_i]->virtio_mmio);
+	}
+	ck_assert_int_eq(dsdt_has("LNRO0005", 8), configs[_i]->virtio_mmio > 0);
+	ck_assert_int_eq(dsdt_has("VR1F", 4), configs[_i]->virtio_mmio == 32);
+}
+END_TEST
+
 /* --- iasl ------------------------------------------------------------------
  */
 
@@ -428,6 +452,8 @@ static Suite *suite(void)
 			    CONFIGS);
 	tcase_add_loop_test(build_case,
 			    x86_acpi_build_dsdt_has_what_the_profile_has, 0,
+			    CONFIGS);
+	tcase_add_loop_test(build_case, x86_acpi_build_dsdt_has_virtio_mmio, 0,
 			    CONFIGS);
 	suite_add_tcase(s, build_case);
 

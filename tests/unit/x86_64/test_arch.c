@@ -15,9 +15,11 @@
 #include <check.h>
 
 #include "arch/x86_64/layout.h"
+#include "pci/bus.h"
 #include "tests/unit/support/fake_host.h"
 #include "tests/unit/support/kvm.h"
 #include "tests/unit/x86_64/support/kernel_image.h"
+#include "vmm/base/irq_pin.h"
 #include "vmm/kvm.h"
 
 #define CPUS   2
@@ -291,6 +293,96 @@ START_TEST(arch_save_failing_device_is_named)
 }
 END_TEST
 
+/* --- What other devices get ------------------------------------------------
+ */
+
+/* How often the word stands in the tables. */
+static unsigned int in_tables(const struct whole *w, const char *word)
+{
+	static uint8_t tables[LAYOUT_ACPI_SIZE];
+	const uint8_t *at = tables;
+	unsigned int count = 0;
+
+	ck_assert_int_eq(
+		guest_mem_read(w->mem, LAYOUT_ACPI, tables, sizeof(tables)), 0);
+	while ((at = memmem(at, (size_t)(tables + sizeof(tables) - at), word,
+			    strlen(word)))) {
+		count++;
+		at++;
+	}
+	return count;
+}
+
+START_TEST(arch_mmio_add_places_are_apart_and_described)
+{
+	struct arch_mmio places[LAYOUT_VIRTIO_MMIO_MAX], more;
+	struct whole w;
+
+	whole_init(&w, profiles[_i], 1);
+	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MMIO_MAX; i++) {
+		struct arch_mmio *p = &places[i];
+
+		ck_assert_int_eq(arch_mmio_add(w.arch, p), 0);
+		ck_assert_uint_ge(p->base, LAYOUT_GED + 0x1000);
+		ck_assert_uint_le(p->base, LAYOUT_IOAPIC - 0x1000);
+		ck_assert_uint_ge(p->pin->gsi, GSI_PCI + GSI_PCI_PINS);
+		ck_assert_uint_lt(p->pin->gsi, IOAPIC_PINS);
+		for (unsigned int j = 0; j < i; j++) {
+			ck_assert_uint_ne(places[j].base, p->base);
+			ck_assert(places[j].pin != p->pin ||
+				  places[j].source != p->source);
+		}
+	}
+	ck_assert_int_eq(arch_mmio_add(w.arch, &more), -ENOSPC);
+	irq_pin_set(places[1].pin, places[1].source, true);
+	ck_assert(w.fake.irq_level[places[1].pin->gsi]);
+	irq_pin_set(places[1].pin, places[1].source, false);
+	whole_boot(&w);
+	ck_assert_uint_eq(in_tables(&w, "LNRO0005"), LAYOUT_VIRTIO_MMIO_MAX);
+	whole_fini(&w);
+}
+END_TEST
+
+START_TEST(arch_boot_assigns_bars)
+{
+	const struct pci_identity identity = {.vendor_id = 0x1af4};
+	const struct bus_ops ops = {.max_size = 4};
+	const struct pci_bar bar = {
+		.kind = PCI_BAR_MEM64,
+		.size = 0x4000,
+		.ops = &ops,
+		.name = "bar",
+	};
+	struct pci_device device;
+	struct whole w;
+
+	whole_init(&w, profiles[_i], 1);
+	pci_device_init(&device, &identity);
+	pci_device_add_bar(&device, 0, &bar);
+	ck_assert_int_eq(pci_bus_add(arch_pci(w.arch), 1, 0, &device), 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		whole_boot(&w);
+		ck_assert(device.bars[0].mapped);
+		ck_assert_uint_eq(device.bars[0].base, LAYOUT_PCI32);
+		ck_assert_int_eq(guest_mem_discard(w.mem), 0);
+	}
+	pci_bus_remove(arch_pci(w.arch), &device);
+	whole_fini(&w);
+}
+END_TEST
+
+START_TEST(arch_irq_routes_are_those_of_the_pins)
+{
+	struct kvm_irq_routing_entry routes[ARCH_IRQ_ROUTES_MAX];
+	struct whole w;
+
+	whole_init(&w, profiles[_i], 1);
+	ck_assert_uint_eq(arch_irq_routes(w.arch, routes), _i ? 38 : 24);
+	ck_assert_uint_eq(arch_irq_count(w.arch), 24);
+	whole_fini(&w);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("arch");
@@ -310,6 +402,10 @@ int main(void)
 			    0, sizeof(wrong) / sizeof(wrong[0]));
 	tcase_add_test(tcase, arch_restore_without_a_device_names_it);
 	tcase_add_test(tcase, arch_save_failing_device_is_named);
+	tcase_add_loop_test(tcase, arch_mmio_add_places_are_apart_and_described,
+			    0, 2);
+	tcase_add_loop_test(tcase, arch_boot_assigns_bars, 0, 2);
+	tcase_add_loop_test(tcase, arch_irq_routes_are_those_of_the_pins, 0, 2);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

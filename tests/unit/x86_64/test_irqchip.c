@@ -11,24 +11,36 @@
 #include <check.h>
 
 #include "tests/unit/support/kvm.h"
+#include "vmm/irq_routes.h"
 
 struct chip {
 	struct kvm_test vm;
 	struct irqchip *irqchip;
+	struct irq_routes *routes;
 };
 
 static void chip_init(struct chip *chip, bool legacy)
 {
+	struct kvm_irq_routing_entry pins[IRQCHIP_ROUTES_MAX];
+	struct irq_routes_config config = {
+		.pins = pins,
+		.first_gsi = KVM_IOAPIC_NUM_PINS,
+	};
 	struct error err;
 
 	kvm_test_init(&chip->vm);
 	ck_assert_msg(
 		irqchip_new(&chip->irqchip, chip->vm.vm_fd, legacy, &err) == 0,
 		"%s", err.text);
+	config.vm_fd = chip->vm.vm_fd;
+	config.pin_routes = irqchip_routes(legacy, pins);
+	ck_assert_msg(irq_routes_new(&chip->routes, &config, &err) == 0, "%s",
+		      err.text);
 }
 
 static void chip_fini(struct chip *chip)
 {
+	irq_routes_free(chip->routes);
 	irqchip_device_ops.free(chip->irqchip);
 	kvm_test_fini(&chip->vm);
 }

@@ -1,0 +1,136 @@
+#!/bin/bash
+# Speed of virtio devices, bantam beside QEMU: the same freestanding guest, the
+# same host, in turn, RUNS rounds (5): devices.sh [block] [net]. On a /dev/kvm:
+# the host's or, through tests/rig/run.sh, the rig's.
+#
+# From the environment: BANTAM (the program), B (the build folder), RUNS.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+B=${B:-build/x86_64}
+BANTAM=${BANTAM:-$PWD/$B/bantam}
+guest=$PWD/$B/tests/guest/virtio_bench_pvh.elf
+runs=${RUNS:-5}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256 -nodefaults
+	-no-user-config -display none -serial stdio
+	-device "isa-debug-exit,iobase=0xf4,iosize=1"
+	-object iothread,id=io -kernel "$guest")
+
+# bench_figure COMMAND...: operations per second of a guest's run.
+bench_figure() {
+	"$@" </dev/null 2>"$work/err" | tr -d '\r' |
+		awk '/^bench: / { printf "%.1f %.2f\n", $2 * 1e9 / $4, $3 * 1e3 / $4 }'
+}
+
+# bench_pair NAME OPTIONS: QEMU and bantam in turn, with the arrays
+# qemu_device and bantam_device; medians and the median of the ratios.
+bench_pair() {
+	local name=$1 append=$2 i qemu bantam
+
+	: >"$work/rows"
+	for ((i = 0; i <= runs; i++)); do
+		qemu=$(bench_figure "${q35[@]}" "${qemu_device[@]}" \
+			-append "$append" || true)
+		bantam=$(bench_figure "$BANTAM" run -m 256M -k "$guest" \
+			-a "$append" "${bantam_device[@]}" || true)
+		if [[ -z $qemu || -z $bantam ]]; then
+			echo "   $name: no figure of ${qemu:+bantam}${qemu:-QEMU}"
+			sed 's/^/   /' "$work/err"
+			return 0
+		fi
+		# The first round warms up.
+		[[ $i -eq 0 ]] || echo "$qemu $bantam" >>"$work/rows"
+	done
+	awk -v name="$name" '
+		function median(a, n,    i, j, t) {
+			for (i = 1; i <= n; i++)
+				for (j = i + 1; j <= n; j++)
+					if (a[j] < a[i]) {
+						t = a[i]; a[i] = a[j]; a[j] = t
+					}
+			return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
+		}
+		{ q[NR] = $1; b[NR] = $3; m[NR] = $4; r[NR] = $3 / $1 }
+		END {
+			printf "  %-28s QEMU %9.0f/s  bantam %9.0f/s (%.1f MB/s)  x%.2f\n",
+				name, median(q, NR), median(b, NR), median(m, NR),
+				median(r, NR)
+		}' "$work/rows"
+}
+
+# The host's own figure for the file, by the same kind of request.
+bench_host_io() {
+	command -v fio >/dev/null || return 0
+	fio --name=host --filename="$work/disk" --readonly --rw="$1" \
+		--bs="$2" --iodepth="$3" --direct="$4" --ioengine=io_uring \
+		--runtime=2 --time_based --minimal 2>/dev/null |
+		awk -F ';' '{ printf "  %-28s io_uring on the host %9.0f/s\n", "", $8 }'
+}
+
+bench_block() {
+	local cache direct count
+
+	echo "== block: reads by a guest at CPL 3, 64 MiB file"
+	echo "   QEMU: ${q35[*]} -drive if=none,id=d,file=F,format=raw,aio=io_uring,cache=none|writeback -device virtio-blk-pci,drive=d,iothread=io"
+	head -c 64M /dev/urandom >"$work/disk"
+	for cache in writeback none; do
+		direct=
+		[[ $cache == writeback ]] || direct=,direct
+		qemu_device=(-drive "if=none,id=d,file=$work/disk,format=raw,aio=io_uring,cache=$cache"
+			-device "virtio-blk-pci,drive=d,iothread=io")
+		bantam_device=(-d "$work/disk$direct")
+		count=${COUNT:-4000}
+		bench_pair "4 KiB random, depth 1, $cache" \
+			"what=read random=1 size=4096 depth=1 count=$count"
+		bench_host_io randread 4k 1 "$([[ -z $direct ]] && echo 0 || echo 1)"
+		bench_pair "4 KiB random, depth 32, $cache" \
+			"what=read random=1 size=4096 depth=32 count=$((4 * count))"
+		bench_host_io randread 4k 32 "$([[ -z $direct ]] && echo 0 || echo 1)"
+		bench_pair "128 KiB sequential, $cache" \
+			"what=read size=131072 depth=8 count=$((count / 2))"
+		bench_host_io read 128k 8 "$([[ -z $direct ]] && echo 0 || echo 1)"
+	done
+	echo "   target: x1.0 at depth 1, x1.2 at depth 32"
+}
+
+bench_net() {
+	local size
+
+	echo "== net: frames sent to a tap by a guest at CPL 3"
+	echo "   QEMU: ${q35[*]} -netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off -device virtio-net-pci,netdev=n"
+	ip link delete tap9 2>/dev/null || true
+	ip tuntap add tap9 mode tap vnet_hdr || return 0
+	ip link set tap9 up
+	qemu_device=(-netdev "tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off"
+		-device "virtio-net-pci,netdev=n")
+	bantam_device=(-n "tap=tap9")
+	for size in 64 1514; do
+		bench_pair "send, $size bytes" \
+			"what=send size=$size depth=64 count=${COUNT:-20000}"
+	done
+	bench_flood &
+	for size in 64 1514; do
+		bench_pair "receive" "what=recv depth=64 count=${COUNT:-20000}"
+		break
+	done
+	kill "$!" 2>/dev/null || true
+	ip link delete tap9
+	echo "   target: x1.0"
+}
+
+# Frames without end into the tap, whoever reads them.
+bench_flood() {
+	exec "$PWD/$B/tests/bench/flood" tap9 1514
+}
+
+[[ -r /dev/kvm && -w /dev/kvm ]] || {
+	echo "skip: no /dev/kvm that may be used"
+	exit 0
+}
+[[ $# -gt 0 ]] || set -- block net
+for group; do
+	"bench_$group"
+done

@@ -1,0 +1,86 @@
+#!/bin/bash
+# Virtio devices driven by freestanding guests at CPL 3, on /dev/kvm: both
+# transports, both ring formats, polling, MSI-X and interrupt lines. See
+# cases.sh for the environment.
+set -u
+# shellcheck source=tests/guest/cases.sh
+. tests/guest/cases.sh
+
+image=$tmp/disk.img
+sectors=2048
+
+# How the guest drives the device, and what bantam has to be told for it: a
+# line each of NAME, the guest's options, the device's keys.
+ways()
+{
+	cat <<-'EOF'
+		pci_poll irq=poll
+		pci_msix irq=msix
+		pci_line irq=line
+		pci_packed irq=msix,packed=1 ,packed=on
+		mmio_poll irq=poll,mmio=1 ,transport=mmio
+		mmio_line irq=line,mmio=1 ,transport=mmio
+		mmio_packed irq=line,mmio=1,packed=1 ,transport=mmio,packed=on
+	EOF
+}
+
+make_image()
+{
+	rm -f "$image"
+	truncate -s $((sectors * 512)) "$image"
+}
+
+# What virtio_block.c leaves: sectors 0 to 279 say which they are, but for
+# those that it zeroed.
+check_image()
+{
+	awk 'BEGIN {
+		for (s = 0; s < 280; s++)
+			for (i = 0; i < 64; i++)
+				print (s >= 264 && s < 272) ? 0 : s * 64 + i
+	}' >"$tmp/expected"
+	od -An -v -t u8 -w8 -N $((280 * 512)) "$image" | tr -d ' ' |
+		cmp -s - "$tmp/expected"
+}
+
+block_case()
+{
+	make_image
+	vm "block_$1" 0 '^block: 2048 sectors, id disk-0' virtio_block.elf \
+		-a "${2//,/ } sectors=$sectors" -d "$image,serial=disk-0${3-}"
+	[ -z "$kvm_missing" ] || return 0
+	if check_image; then
+		ok "block_$1_image"
+	else
+		not_ok "block_$1_image" 'the file does not hold what was written'
+	fi
+}
+
+while read -r name guest keys; do
+	block_case "$name" "$guest" "$keys"
+	vm "rng_$name" 0 '^rng: 16 draws' virtio_rng.elf -a "${guest//,/ }" \
+		--rng "source=/dev/urandom${keys-}"
+done < <(ways)
+
+# As the last of them left it.
+vm block_ro 0 '^block:' virtio_block.elf -a "ro=1" -d "$image,ro"
+vm block_direct 0 '^block:' virtio_block.elf -d "$image,direct"
+cp "$image" "$tmp/base.img"
+sum=$(cksum <"$tmp/base.img")
+vm block_ephemeral 0 '^block:' virtio_block.elf -d "$tmp/base.img,ephemeral"
+if [ "$(cksum <"$tmp/base.img")" = "$sum" ]; then
+	ok block_ephemeral_base
+else
+	not_ok block_ephemeral_base 'the base image has changed'
+fi
+vm block_queues 0 '^block:' virtio_block.elf -d "$image,queues=4"
+vm block_two 0 '^block: 2048 sectors, id second' virtio_block.elf \
+	-a nth=1 -d "$tmp/base.img,ephemeral" -d "$image,serial=second"
+
+while read -r name guest keys; do
+	vm "hostile_$name" 0 '^survived$' virtio_hostile.elf \
+		-a "${guest//,/ }" -d "$image${keys-}" \
+		--rng "source=/dev/urandom${keys-}"
+done < <(ways | grep -E 'poll|packed')
+
+summary

@@ -1,0 +1,437 @@
+# shellcheck shell=bash
+# Sourced by suite.sh: Linux with virtio devices. What guests do with them is
+# in the lines that each case gives them; /devices.sh there is
+# guest_devices.sh.
+# shellcheck disable=SC2154,SC2317 # variables and callers are in suite.sh
+
+tools=$shared/tools.img
+
+# --- The host's side -------------------------------------------------------------
+
+# devices_image NAME MIB: an image of nothing, that an ordinary user may write.
+devices_image() {
+	rm -f "$work/$1"
+	truncate -s "${2}M" "$work/$1"
+	chmod 0666 "$work/$1"
+}
+
+# devices_tap NAME ADDRESS/BITS: a tap that an ordinary user may use.
+devices_tap() {
+	ip link delete "$1" 2>/dev/null
+	ip tuntap add "$1" mode tap user 65534 vnet_hdr ${3:+$3}
+	ip address add "$2" dev "$1"
+	ip link set "$1" up
+}
+
+# devices_say NAME: what the console's line `NAME: ` says.
+devices_say() {
+	sed -nE "s/^$1: (.*[^\r])\r?$/\1/p" "$out" | head -n 1
+}
+
+devices_same() {
+	[[ $2 == "$3" ]] || suite_fail "$1 is '$2', expected '$3'"
+}
+
+# --- PCI ---------------------------------------------------------------------------
+
+# What lspci says of a machine with each device. No names: there is no list of
+# them in the guest.
+devices_golden() {
+	cat <<-'END'
+		00:00.0 Class [0600]: Device [8086:29c0]
+		00:01.0 Class [0100]: Device [1af4:1042] (rev 01)
+		00:02.0 Class [0100]: Device [1af4:1042] (rev 01)
+		00:03.0 Class [0200]: Device [1af4:1041] (rev 01)
+		00:04.0 Class [0780]: Device [1af4:1043] (rev 01)
+		00:05.0 Class [1000]: Device [1af4:1044] (rev 01)
+	END
+}
+
+case_devices_pci() {
+	devices_image disk 16
+	devices_tap tap0 10.9.0.1/24
+	suite_boot 0 -m 512M -c 2 -d "$tools,ro" -d "$work/disk,queues=2" \
+		-n tap=tap0 --console null <<-'END'
+			. /devices.sh
+			devices_load
+			devices_tools /dev/vda
+			tool lspci -nn | sed 's/^/lspci: /'
+			tool lspci -vv -s 1: | sed 's/^/detail: /'
+			sed 's/^/irq: /' /proc/interrupts
+			dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		END
+	devices_same "lspci -nn" \
+		"$(sed -nE 's/^lspci: (.*[^\r])\r?$/\1/p' "$out")" \
+		"$(devices_golden)"
+	# A vector for each queue, and one for configuration changes.
+	for name in virtio0-config virtio0-req.0 virtio1-config virtio1-req.0 \
+		virtio1-req.1 virtio2-config virtio2-input.0 virtio2-output.0; do
+		suite_says "^irq: .*PCI-MSI.*$name"
+	done
+	suite_never '^severe: '
+}
+
+# --- Block -------------------------------------------------------------------------
+
+# ext4 made, 100 MB written by fio and verified; the same file system and the
+# same bytes after a reboot in place, and from the host.
+case_devices_block() {
+	local sum
+
+	devices_image disk 256
+	devices_image second 8
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		devices_tools /dev/vda
+		if ! mount -t ext4 /dev/vdb /tmp 2>/dev/null; then
+			tool mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp
+			tool fio --name=write --filename=/tmp/data --size=100M \
+				--rw=randwrite --bs=64k --iodepth=16 --ioengine=libaio \
+				--direct=1 --end_fsync=1 --verify=crc32c \
+				--minimal >/tmp/fio 2>&1
+			echo "fio: $?"
+			echo "sum: $(md5sum </tmp/data)"
+			umount /tmp
+			echo "second: $(cat /sys/block/vdc/size)"
+			reboot -f
+		fi
+		echo "again: $(md5sum </tmp/data)"
+		umount /tmp
+	END
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
+		-d "$work/disk" -d "$work/second"
+	suite_end 0
+	suite_says '^fio: 0'
+	suite_says '^second: 16384'
+	sum=$(devices_say sum)
+	[[ -n $sum ]] || suite_fail 'no sum'
+	devices_same 'the sum after a reboot' "$(devices_say again)" "$sum"
+	mkdir -p "$work/mount"
+	mount -o loop,ro "$work/disk" "$work/mount"
+	sum=$(md5sum <"$work/mount/data")
+	umount "$work/mount"
+	devices_same 'the sum on the host' "$sum" "$(devices_say sum)"
+}
+
+case_devices_block_kinds() {
+	local before after
+
+	devices_image disk 64
+	devices_image ro 8
+	devices_image lost 8
+	head -c 64M /dev/zero | tr '\0' x >"$work/disk"
+	before=$(du -k "$work/disk" | cut -f 1)
+	suite_boot 0 -d "$work/disk,serial=one" -d "$work/ro,ro" \
+		-d "$work/lost,ephemeral" <<-'END'
+			. /devices.sh
+			devices_load
+			echo "serial: $(cat /sys/block/vda/serial)"
+			blkdiscard -o 0 -l 33554432 /dev/vda || fstrim /dev/vda
+			sync
+			echo "ro: $(cat /sys/block/vdb/ro)"
+			dd if=/dev/urandom of=/dev/vdb bs=4096 count=1 2>&1 | sed 's/^/write: /'
+			dd if=/dev/urandom of=/dev/vdc bs=65536 count=16 oflag=direct 2>/dev/null
+			echo 3 >/proc/sys/vm/drop_caches
+			echo "lost: $(dd if=/dev/vdc bs=65536 count=16 2>/dev/null | tr -d '\0' | wc -c)"
+			dd if=/dev/vda bs=1M count=32 2>/dev/null | tr -d '\0' | wc -c | sed 's/^/left: /'
+		END
+	suite_says '^serial: one'
+	suite_says '^ro: 1'
+	suite_says '^write: .*(not permitted|Read-only|Operation)'
+	suite_between lost 1000000 1048576
+	suite_between left 0 0
+	after=$(du -k "$work/disk" | cut -f 1)
+	suite_less "$after" $((before - 30000)) 'KiB after a discard of 32 MiB'
+	[[ -z $(tr -d '\0' <"$work/lost" | head -c 1) ]] ||
+		suite_fail 'what was written to an ephemeral disk is in its file'
+}
+
+# A file system of the host's that is full is an error of the guest's write,
+# and no more than that.
+case_devices_block_full() {
+	mkdir -p "$work/small"
+	mount -t tmpfs -o size=4M,mode=0777 tmpfs "$work/small"
+	truncate -s 16M "$work/small/disk"
+	chmod 0666 "$work/small/disk"
+	suite_boot 0 -d "$work/small/disk" <<-'END'
+		. /devices.sh
+		devices_load
+		dd if=/dev/urandom of=/dev/vda bs=1M count=8 oflag=direct 2>&1 | sed 's/^/write: /'
+		dd if=/dev/vda of=/dev/null bs=1M count=16 2>&1 | sed 's/^/read: /'
+	END
+	umount "$work/small"
+	suite_says '^write: .*(I/O error|No space)'
+	suite_says '^read: 16\+0 records in'
+}
+
+# What was flushed is on the host's file, however bantam ends: each block says
+# its number, the guest says on the console what is flushed, and bantam is
+# killed in the middle of it.
+case_devices_block_kill() {
+	local flushed i
+
+	devices_image disk 64
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		i=0
+		while [ $i -lt 16000 ]; do
+			printf '%-4096s' "block $i" >/tmp/block
+			dd if=/tmp/block of=/dev/vda bs=4096 seek=$i count=1 conv=fsync,notrunc 2>/dev/null
+			echo "flushed: $i"
+			i=$((i + 1))
+		done
+	END
+	suite_start -d "$work/disk"
+	suite_await 1 '^flushed: 40'
+	kill -KILL "$pid"
+	wait "$pid"
+	flushed=$(sed -nE 's/^flushed: ([0-9]+)\r?$/\1/p' "$out" | tail -n 1)
+	for ((i = 0; i <= flushed; i++)); do
+		[[ $(dd if="$work/disk" bs=4096 skip="$i" count=1 status=none |
+			tr -d '\0') == "block $i "* ]] ||
+			suite_fail "block $i of $flushed flushed ones is not there"
+	done
+}
+
+case_devices_block_resize() {
+	devices_image disk 8
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		echo "size $(cat /sys/block/vda/size)"
+		devices_try 100 grep -q 32768 /sys/block/vda/size
+		echo "size $(cat /sys/block/vda/size)"
+	END
+	suite_start -d "$work/disk" --name "$name"
+	suite_await 1 '^size 16384'
+	"${user[@]}" "$bantam" ctl "$name" resize block0 size=16M >"$work/ctl" 2>&1 ||
+		suite_fail "ctl: $(<"$work/ctl")"
+	suite_end 0
+	suite_says '^size 32768'
+}
+
+# --- Network -------------------------------------------------------------------------
+
+case_devices_net() {
+	devices_tap tap0 10.9.0.1/24
+	devices_tap tap1 10.9.1.1/24
+	iperf3 -s -1 -B 10.9.0.1 >"$work/iperf" 2>&1 &
+	suite_boot 0 -m 512M -c 2 -d "$tools,ro" \
+		-n tap=tap0,mac=52:54:00:12:34:56 -n tap=tap1,mtu=1400 <<-'END'
+			. /devices.sh
+			devices_load
+			devices_tools /dev/vda
+			devices_address eth0 10.9.0.2/24
+			devices_address eth1 10.9.1.2/24
+			echo "mac: $(cat /sys/class/net/eth0/address)"
+			echo "mtu: $(cat /sys/class/net/eth1/mtu)"
+			ping -c 3 -s 1400 10.9.0.1 | sed 's/^/ping0: /'
+			ping -c 3 10.9.1.1 | sed 's/^/ping1: /'
+			tool ethtool -k eth0 | sed 's/^/offload: /'
+			tool iperf3 -c 10.9.0.1 -t 2 -f m | sed 's/^/iperf: /'
+		END
+	suite_says '^mac: 52:54:00:12:34:56'
+	suite_says '^mtu: 1400'
+	suite_says '^ping0: 3 packets transmitted, 3 packets received'
+	suite_says '^ping1: 3 packets transmitted, 3 packets received'
+	for offload in tx-checksum-ip-generic tx-tcp-segmentation \
+		tx-tcp6-segmentation rx-checksumming; do
+		suite_says "^offload: *$offload: on"
+	done
+	suite_says '^iperf: .*receiver'
+}
+
+# As a user without root, through passt: a file from a web server of the
+# host's, and a port of the host's that leads into the guest.
+case_devices_net_user() {
+	mkdir -p "$work/www"
+	head -c 300000 /dev/urandom >"$work/www/file"
+	busybox httpd -p 127.0.0.1:8008 -h "$work/www"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		cat >/dhcp <<-'EOF'
+			#!/bin/sh
+			[ "$1" = bound ] || exit 0
+			ip address add "$ip/${mask:-24}" dev "$interface"
+			ip route add default via "${router%% *}" dev "$interface"
+			echo "${router%% *}" >/router
+		EOF
+		chmod 755 /dhcp
+		ip link set eth0 up
+		udhcpc -i eth0 -q -n -s /dhcp >/dev/null 2>&1
+		wget -q -O /file "http://$(cat /router):8008/file"
+		echo "sum: $(md5sum </file)"
+		echo listening
+		echo "heard: $(nc -l -p 7777)"
+	END
+	suite_start -m 512M -n user,fwd=127.0.0.1:7070:7777
+	suite_await 1 '^listening'
+	for ((tries = 0; tries < 50; tries++)); do
+		echo hello | nc -w 1 127.0.0.1 7070 || true
+		grep -q '^heard: hello' "$out" && break
+	done
+	suite_end 0
+	pkill -f 'httpd -p 127.0.0.1:8008'
+	devices_same 'the file' "$(devices_say sum)" "$(md5sum <"$work/www/file")"
+	suite_says '^heard: hello'
+	! pgrep -x passt >/dev/null || suite_fail 'passt is still there'
+}
+
+case_devices_net_link() {
+	devices_tap tap0 10.9.0.1/24
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		devices_address eth0 10.9.0.2/24
+		echo "carrier $(cat /sys/class/net/eth0/carrier)"
+		devices_try 100 grep -q 0 /sys/class/net/eth0/carrier
+		echo "carrier $(cat /sys/class/net/eth0/carrier)"
+		devices_try 100 grep -q 1 /sys/class/net/eth0/carrier
+		ping -c 1 10.9.0.1 | sed 's/^/ping: /'
+	END
+	suite_start -n tap=tap0 --name "$name"
+	suite_await 1 '^carrier 1'
+	"${user[@]}" "$bantam" ctl "$name" link net0 up=false >"$work/ctl" 2>&1 ||
+		suite_fail "ctl: $(<"$work/ctl")"
+	suite_await 1 '^carrier 0'
+	"${user[@]}" "$bantam" ctl "$name" link net0 up=true >"$work/ctl" 2>&1 ||
+		suite_fail "ctl: $(<"$work/ctl")"
+	suite_end 0
+	suite_says '^ping: 1 packets transmitted, 1 packets received'
+}
+
+# --- Console and random numbers ------------------------------------------------------
+
+# hvc0 leads here, the serial port nowhere, and the kernel finds out by itself.
+case_devices_console() {
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		exec <>/dev/hvc0 >&0 2>&1
+		echo "line: $(cat /proc/cmdline)"
+		stty -echo
+		echo up
+		read -r word
+		echo "<$word>"
+	END
+	suite_start --console stdio
+	suite_await 1 '^up'
+	echo hello >&"$feed"
+	suite_end 0
+	suite_says '^line: .*console=hvc0'
+	suite_says '^<hello>'
+}
+
+case_devices_rng() {
+	suite_boot 0 -m 512M -d "$tools,ro" <<-'END'
+		. /devices.sh
+		devices_load
+		devices_tools /dev/vda
+		echo "rng: $(cat /sys/class/misc/hw_random/rng_current)"
+		head -c 250250 /dev/hwrng | tool rngtest -c 100 2>&1 | sed 's/^/rngtest: /'
+	END
+	suite_says '^rng: virtio_rng'
+	suite_says '^rngtest: rngtest: FIPS 140-2 successes: (9[5-9]|100)'
+}
+
+# --- All of them -----------------------------------------------------------------------
+
+# Each driver taken off and put on again, ten times, and the devices work.
+case_devices_rebind() {
+	devices_image disk 8
+	devices_tap tap0 10.9.0.1/24
+	suite_boot 0 -m 512M -d "$work/disk" -n tap=tap0 --console null <<-'END'
+		. /devices.sh
+		devices_load
+		for round in 1 2 3 4 5 6 7 8 9 10; do
+			for device in /sys/bus/virtio/devices/*; do
+				driver=$(readlink -f $device/driver)
+				echo ${device##*/} >$driver/unbind
+				echo ${device##*/} >$driver/bind
+			done
+		done
+		dd if=/dev/urandom of=/tmp/data bs=4096 count=16 2>/dev/null
+		dd if=/tmp/data of=/dev/vda bs=4096 oflag=direct 2>/dev/null
+		echo 3 >/proc/sys/vm/drop_caches
+		dd if=/dev/vda bs=4096 count=16 2>/dev/null | cmp - /tmp/data && echo same
+		devices_address eth0 10.9.0.2/24
+		ping -c 1 10.9.0.1 | sed 's/^/ping: /'
+		head -c 16 /dev/hwrng | wc -c | sed 's/^/random: /'
+		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+	END
+	suite_says '^same'
+	suite_says '^ping: 1 packets transmitted, 1 packets received'
+	suite_says '^random: 16'
+	suite_never '^severe: '
+}
+
+# suite_matrix CPUS QUEUES KEYS [APPEND]: every device works that way.
+suite_matrix() {
+	local sum
+
+	devices_image disk 16
+	head -c 4M /dev/urandom >"$work/pattern"
+	dd if="$work/pattern" of="$work/disk" bs=1M seek=8 conv=notrunc status=none
+	if [[ $2 -gt 1 ]]; then
+		devices_tap tap0 10.9.0.1/24 multi_queue
+	else
+		devices_tap tap0 10.9.0.1/24
+	fi
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		echo "read: $(dd if=/dev/vda bs=1M skip=8 count=4 2>/dev/null | md5sum)"
+		dd if=/dev/vda of=/dev/vda bs=1M skip=8 count=4 oflag=direct conv=notrunc 2>/dev/null
+		sync
+		devices_address eth0 10.9.0.2/24
+		ping -c 2 -s 1400 10.9.0.1 | sed 's/^/ping: /'
+		head -c 32 /dev/hwrng | wc -c | sed 's/^/random: /'
+		echo "hello from hvc0" >/dev/hvc0
+		sed 's/^/irq: /' /proc/interrupts
+		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+	END
+	suite_start -m 512M -c "$1" -a "quiet $4" \
+		-d "$work/disk,queues=$2,$3" -n "tap=tap0,queues=$2,$3" \
+		--rng "source=/dev/urandom,$3" --console "file=$work/hvc0,$3"
+	suite_end 0
+	sum=$(md5sum <"$work/pattern")
+	devices_same 'what the guest read' "$(devices_say read)" "$sum"
+	devices_same 'what the guest wrote' \
+		"$(head -c 4M "$work/disk" | md5sum)" "$sum"
+	suite_says '^ping: 2 packets transmitted, 2 packets received'
+	suite_says '^random: 32'
+	suite_never '^severe: '
+	grep -q '^hello from hvc0' "$work/hvc0" || suite_fail 'nothing on hvc0'
+}
+
+# Pairwise: transport, ring format, queues, vCPUs, kind of interrupt.
+case_devices_matrix_pci_split() {
+	suite_matrix 1 1 transport=pci,packed=off ''
+	suite_says '^irq: .*PCI-MSI'
+}
+
+case_devices_matrix_pci_packed() {
+	suite_matrix 2 2 transport=pci,packed=on ''
+	suite_says '^irq: .*PCI-MSI.*req.1'
+}
+
+case_devices_matrix_pci_intx() {
+	suite_matrix 2 1 transport=pci,packed=off pci=nomsi
+	suite_says '^irq: .*IO-APIC.*virtio'
+}
+
+case_devices_matrix_pci_intx_packed() {
+	suite_matrix 1 2 transport=pci,packed=on pci=nomsi
+}
+
+case_devices_matrix_mmio_split() {
+	suite_matrix 2 2 transport=mmio,packed=off ''
+	suite_says '^irq: .*IO-APIC.*virtio'
+}
+
+case_devices_matrix_mmio_packed() {
+	suite_matrix 1 1 transport=mmio,packed=on ''
+}

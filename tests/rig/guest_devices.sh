@@ -1,0 +1,40 @@
+# shellcheck shell=sh
+# Sourced by cases in a guest of the rig (see guest_init.sh) that has virtio
+# devices: loads their drivers, and has what cases do with them.
+
+devices_load() {
+	for module in failover net_failover virtio virtio_ring \
+		virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
+		virtio_mmio virtio_blk virtio_net virtio_console virtio-rng; do
+		[ ! -e "/lib/modules/$module.ko" ] ||
+			insmod "/lib/modules/$module.ko"
+	done
+}
+
+# devices_tools DISK: the programs of tests/setup/tools.sh, as `tool NAME ...`.
+devices_tools() {
+	mkdir -p /tools
+	mount -t ext4 -o ro "$1" /tools
+}
+
+tool() {
+	/tools/run "$@"
+}
+
+# devices_address INTERFACE ADDRESS/BITS
+devices_address() {
+	ip link set lo up
+	ip address add "$2" dev "$1"
+	ip link set "$1" up
+}
+
+# devices_try COUNT COMMAND...: until it succeeds.
+devices_try() {
+	tries=$1
+	shift
+	while ! "$@"; do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || return 1
+		usleep 200000
+	done
+}
