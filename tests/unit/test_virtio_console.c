@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <check.h>
@@ -277,6 +278,22 @@ START_TEST(queue_ready_stalled_reader_gets_all_of_it_later)
 	ck_assert(nothing_used(TX));
 	read_all(4 * MIB, 1, 0);
 	ck_assert_uint_eq(model_driver_collect(&guest, TX).len, 0);
+	finish();
+}
+END_TEST
+
+/* Others get their turn, however much there is to print. */
+START_TEST(queue_ready_one_turn_prints_so_much_and_no_more)
+{
+	int waiting = 0;
+
+	make_lone();
+	print_pattern(4 * MIB, 1);
+	loop_timer_set(guest.turn, 0);
+	ck_assert_int_eq(loop_run(guest.loop), 0);
+	ck_assert_int_eq(ioctl(ends[0], FIONREAD, &waiting), 0);
+	ck_assert_int_gt(waiting, 0);
+	ck_assert_int_le(waiting, 65536);
 	finish();
 }
 END_TEST
@@ -696,9 +713,13 @@ START_TEST(control_flood_without_buffers_is_bounded)
 	give_controls(3);
 	for (unsigned int i = 0; i < 3; i++)
 		hear(i, DEVICE_ADD, 1, NULL, 0);
+	give_controls(3);
+	say(0, DEVICE_READY, 1);
+	ck_assert(nothing_used(CONTROL_RX));
 	for (unsigned int i = 0; i < 300; i++)
 		say(i % 3, PORT_READY, 1);
-	give_controls(32);
+	for (unsigned int i = 3; i < 32; i++)
+		control_buffers[i] = give(CONTROL_RX, 128);
 	hear(0, CONSOLE_PORT, 1, NULL, 0);
 	hear(0, PORT_OPEN, 1, NULL, 0);
 	hear(1, PORT_NAME, 1, "agent", 5);
@@ -948,6 +969,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, queue_ready_input_without_buffers_waits);
 	tcase_add_test(tc, queue_ready_empty_output_is_given_back);
 	tcase_add_test(tc, queue_ready_stalled_reader_gets_all_of_it_later);
+	tcase_add_test(tc, queue_ready_one_turn_prints_so_much_and_no_more);
 	tcase_add_test(tc, queue_ready_huge_output_passes_in_pieces);
 	tcase_add_test(tc, queue_ready_huge_input_buffer_gets_what_there_is);
 	tcase_add_test(tc,

@@ -9,7 +9,9 @@
 #define MODEL_RINGS  UINT64_C(0x10000)	/* where the rings begin */
 #define MODEL_MEMORY UINT64_C(0x800000) /* and the buffers */
 #define MODEL_TURNS  40
-#define MODEL_WAIT   INT64_C(10000000000)
+
+#define MODEL_VERSION_1 (UINT64_C(1) << 32)
+#define MODEL_WAIT	INT64_C(10000000000)
 
 static void model_driver_config_changed(void *ctx)
 {
@@ -107,6 +109,7 @@ void model_driver_start(struct model_driver *guest, uint64_t features)
 	uint64_t base = MODEL_RINGS;
 	uint64_t packed = UINT64_C(1) << 34; /* VIRTIO_F_RING_PACKED */
 
+	features |= MODEL_VERSION_1;
 	features &= virtio_device_features(guest->device);
 	if (!guest->packed)
 		features &= ~packed;

@@ -50,7 +50,8 @@ void model_driver_fini(struct model_driver *guest);
  * freed: as in another process after a restore. The rings stay. */
 void model_driver_replace(struct model_driver *guest);
 
-/* Negotiate and activate with all queues. Rings are new. */
+/* Negotiate these, and VIRTIO_F_VERSION_1, and activate with all queues. Rings
+ * are new. */
 void model_driver_start(struct model_driver *guest, uint64_t features);
 void model_driver_reset(struct model_driver *guest);
 
