@@ -95,10 +95,10 @@ static void fuzz_write_desc(struct fuzz *fuzz)
 	/* Both wrap bits: available in either lap. */
 	if (fuzz->config.packed && !(flags & 0x80))
 		flags |= 0x8000;
-	if (flags & 4)
+	if (flags & 4) {
 		addr = FUZZ_TABLE + link % 64 * 16;
-	if (flags & 4)
-		len = (len % 8) * 16;
+		len = len % 8 * 16;
+	}
 	rest = len;
 	if (fuzz->config.packed)
 		rest |= (uint64_t)link << 32 | (uint64_t)flags << 48;
@@ -122,6 +122,23 @@ static void fuzz_write_head(struct fuzz *fuzz)
 	memcpy(fuzz_ram + FUZZ_DRIVER + 4 + slot * 2, &head, 2);
 	fuzz->avail++;
 	memcpy(fuzz_ram + FUZZ_DRIVER + 2, &fuzz->avail, 2);
+}
+
+/* Interrupts for none, all, or one that is near. */
+static void fuzz_write_event(struct fuzz *fuzz)
+{
+	uint16_t event = fuzz_byte(fuzz), flags = fuzz_byte(fuzz) & 3;
+
+	if (fuzz->config.packed) {
+		event |= (uint16_t)(fuzz_byte(fuzz) << 15);
+		memcpy(fuzz_ram + FUZZ_DRIVER, &event, 2);
+		memcpy(fuzz_ram + FUZZ_DRIVER + 2, &flags, 2);
+	} else {
+		event = (uint16_t)(event + fuzz->avail);
+		memcpy(fuzz_ram + FUZZ_DRIVER, &flags, 2);
+		memcpy(fuzz_ram + FUZZ_DRIVER + 4 + 2 * fuzz->config.size,
+		       &event, 2);
+	}
 }
 
 /* --- The device ------------------------------------------------------------
@@ -215,7 +232,7 @@ static void fuzz_resume(struct fuzz *fuzz)
 
 static void fuzz_step(struct fuzz *fuzz)
 {
-	switch (fuzz_byte(fuzz) % 10) {
+	switch (fuzz_byte(fuzz) % 11) {
 	case 0:
 		fuzz_write(fuzz);
 		break;
@@ -238,6 +255,9 @@ static void fuzz_step(struct fuzz *fuzz)
 		break;
 	case 8:
 		virtqueue_set_kicks(fuzz->queue, fuzz_byte(fuzz) & 1);
+		break;
+	case 9:
+		fuzz_write_event(fuzz);
 		break;
 	default:
 		fuzz_resume(fuzz);
