@@ -319,6 +319,21 @@ START_TEST(pop_packed_takes_any_buffer_id)
 }
 END_TEST
 
+START_TEST(pop_packed_of_a_used_entry_finds_none)
+{
+	struct virtqueue_chain *chain;
+
+	setup_with(QUEUE_PAIR_PACKED);
+	/* 2.8.1: used in this lap, which is what avail alone would tell. */
+	ring_driver_packed_desc(pair.driver, 0)->flags =
+		(uint16_t)(1 << VRING_PACKED_DESC_F_AVAIL |
+			   1 << VRING_PACKED_DESC_F_USED);
+	ck_assert_int_eq(virtqueue_pop(pair.queue, &chain), 0);
+	ck_assert(!virtqueue_set_kicks(pair.queue, true));
+	queue_pair_fini(&pair);
+}
+END_TEST
+
 /* --- Giving back -----------------------------------------------------------
  */
 
@@ -695,6 +710,7 @@ static void add_cases(TCase *tcase)
 	tcase_add_loop_test(tcase, pop_ignores_reserved_flags, 0, all);
 	tcase_add_test(tcase, pop_packed_ignores_all_but_write_in_a_table);
 	tcase_add_test(tcase, pop_packed_takes_any_buffer_id);
+	tcase_add_test(tcase, pop_packed_of_a_used_entry_finds_none);
 	tcase_add_loop_test(tcase, put_without_publish_shows_nothing, 0, all);
 	tcase_add_test(tcase, put_packed_says_whether_something_was_written);
 	tcase_add_loop_test(tcase, publish_without_put_does_nothing, 0, all);

@@ -336,6 +336,9 @@ START_TEST(pop_of_a_jumping_index_breaks_the_queue) /* 10 */
 
 		one_buffer((unsigned int)_i << 1, false);
 		chain = queue_pair_pop(&pair);
+		/* All but the index is in order. */
+		for (unsigned int j = 1; j < SIZE; j++)
+			queue_pair_add(&pair, 1, 0, false);
 		ring_driver_avail(pair.driver)->idx = bad[i];
 		if (i & 1)
 			virtqueue_chain_free(chain);
@@ -626,10 +629,14 @@ END_TEST
 
 START_TEST(put_into_a_broken_queue_goes_nowhere)
 {
-	struct ring_driver_used used;
 	struct virtqueue_chain *first, *second, *none;
+	struct ring_driver_used used;
+	uint8_t before[256], *rings;
 
 	setup_with((unsigned int)_i);
+	rings = guest_mem_span(pair.mem, pair.config.desc, sizeof(before));
+	ck_assert_uint_lt(pair.config.device,
+			  pair.config.desc + sizeof(before) - 6 - 8 * SIZE);
 	for (unsigned int i = 0; i < 3; i++)
 		queue_pair_add(&pair, 1, 0, false);
 	ring_driver_publish(pair.driver);
@@ -638,9 +645,11 @@ START_TEST(put_into_a_broken_queue_goes_nowhere)
 	virtqueue_put(pair.queue, first, 0);
 	poke_ring(2, UINT64_MAX, 16, 0, 0);
 	ck_assert_int_eq(virtqueue_pop(pair.queue, &none), -EPROTO);
+	memcpy(before, rings, sizeof(before));
 	virtqueue_put(pair.queue, second, 0);
 	ck_assert_uint_eq(virtqueue_in_flight(pair.queue), 0);
 	virtqueue_publish(pair.queue);
+	ck_assert_mem_eq(rings, before, sizeof(before));
 	ck_assert_uint_eq(queue_pair_interrupts(&pair), 0);
 	ck_assert_int_eq(ring_driver_collect(pair.driver, &used), 0);
 	queue_pair_fini(&pair);
