@@ -4,7 +4,7 @@
 #include "lib/pci.h"
 
 /* Where bantam maps devices without PCI: arch/x86_64/layout.h. */
-#define MMIO_BASE  0xd0000000ull
+#define MMIO_BASE  0xfeb00000ull
 #define MMIO_SIZE  0x1000ull
 #define MMIO_SLOTS 32
 
