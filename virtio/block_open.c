@@ -316,10 +316,29 @@ static int block_open_direct(struct block_opening *o, struct error *err)
 
 /* --- The overlay --------------------------------------------------------- */
 
+/* Where there is no O_TMPFILE, as on the overlay file systems of containers. */
+static int block_open_unlinked(const char *dir)
+{
+	char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/.bantam-XXXXXX", dir) < 0)
+		return -ENOMEM;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		fd = -errno;
+	else
+		unlink(path);
+	free(path);
+	return fd;
+}
+
 static int block_open_tmpfile(const char *dir)
 {
 	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
+	if (fd < 0 && errno == EOPNOTSUPP)
+		return block_open_unlinked(dir);
 	return fd < 0 ? -errno : fd;
 }
 
