@@ -3,12 +3,15 @@
 # devices: loads their drivers, and has what cases do with them.
 
 devices_load() {
-	for module in failover net_failover virtio virtio_ring \
+	for module in failover net_failover virtio_ring virtio \
 		virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
 		virtio_mmio virtio_blk virtio_net virtio_console virtio-rng; do
 		[ ! -e "/lib/modules/$module.ko" ] ||
 			insmod "/lib/modules/$module.ko"
 	done
+	# Ports come by messages, after the driver is there.
+	grep -qs 0x0003 /sys/bus/virtio/devices/*/device &&
+		devices_try 100 test -e /dev/hvc0
 }
 
 # devices_tools DISK: the programs of tests/setup/tools.sh, as `tool NAME ...`.
