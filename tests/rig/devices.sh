@@ -393,6 +393,7 @@ suite_matrix() {
 	local sum
 
 	devices_image disk 16
+	devices_image hvc0 0
 	head -c 4M /dev/urandom >"$work/pattern"
 	dd if="$work/pattern" of="$work/disk" bs=1M seek=8 conv=notrunc status=none
 	if [[ $2 -gt 1 ]]; then
