@@ -161,6 +161,104 @@ bad_kvm initrd_above_limit "--initrd.*$tmp/initrd" run -m 1G "$bz" \
 truncate -s 5G "$tmp/initrd"
 bad initrd_5g "--initrd.*$tmp/initrd" run "$elf" -i "$tmp/initrd"
 
+# --- Devices ----------------------------------------------------------------------------------
+
+disk=$tmp/disk
+truncate -s 1M "$disk"
+bad disk_missing "--disk $tmp/none.*truncate" run "$exit_elf" -d "$tmp/none"
+bad disk_directory "--disk $tmp.*directory" run "$exit_elf" -d "$tmp"
+bad disk_empty "--disk $tmp/empty.*truncate" run "$exit_elf" -d "$tmp/empty"
+head -c 513 /dev/zero >"$tmp/odd"
+bad disk_odd_size "--disk $tmp/odd.*513.*512" run "$exit_elf" -d "$tmp/odd"
+printf 'QFI\373\0\0\0\3' >"$tmp/qcow2"
+truncate -s 1M "$tmp/qcow2"
+bad disk_qcow2 "--disk $tmp/qcow2.*qemu-img convert" \
+	run "$exit_elf" -d "$tmp/qcow2"
+mkfifo "$tmp/fifo"
+bad disk_fifo "--disk $tmp/fifo" run "$exit_elf" -d "$tmp/fifo"
+bad disk_serial_too_long '--disk.*serial.*20' \
+	run "$exit_elf" -d "$disk,serial=123456789012345678901"
+bad disk_queues '--disk,queues.*1 to 16' run "$exit_elf" -d "$disk,queues=17"
+bad disk_unknown_key '--disk.*"cache"' run "$exit_elf" -d "$disk,cache=none"
+bad disk_no_file '--disk' run "$exit_elf" -d ro=on
+bad disk_twice "--disk $disk.*in use" run "$exit_elf" -d "$disk" -d "$disk"
+bad disk_twice_one_ro "--disk $disk.*in use" \
+	run "$exit_elf" -d "$disk,ro" -d "$disk"
+bad slot_twice "--disk $tmp/b.*slot 3.*--disk $tmp/a" \
+	run "$exit_elf" -d "$tmp/a,slot=3" -d "$tmp/b,slot=3"
+bad slot_twice_of_two_kinds "--net user.*slot 3.*--disk $tmp/a" \
+	run "$exit_elf" -d "$tmp/a,slot=3" -n user,slot=3
+bad slot_32 '--disk,slot.*1 to 31' run "$exit_elf" -d "$disk,slot=32"
+bad slot_mmio '--disk.*slot.*mmio' \
+	run "$exit_elf" -d "$disk,slot=3,transport=mmio"
+disks=()
+while [ ${#disks[@]} -lt 80 ]; do
+	disks+=(-d "$disk")
+done
+bad forty_devices '--disk.*31.*transport=mmio' run "$exit_elf" "${disks[@]}"
+bad net_nothing '--net.*user.tap=NAME' run "$exit_elf" -n mtu=1500
+bad net_unknown '--net.*user.tap=NAME.*eth0' run "$exit_elf" -n eth0
+bad net_tap_empty '--net tap=' run "$exit_elf" -n tap=
+bad net_tap_long '--net tap=.*1 to 15' run "$exit_elf" -n tap=0123456789abcdef
+for mac in zz:00:00:00:00:01 52:54:00:12:34 01:00:00:00:00:01 ''; do
+	bad "net_mac_$mac" '--net user.*mac=' run "$exit_elf" -n "user,mac=$mac"
+done
+for fwd in 70000:80 0:80 80 a:b:c:d; do
+	bad "net_fwd_$fwd" '--net user.*fwd=' run "$exit_elf" -n "user,fwd=$fwd"
+done
+bad net_tap_fwd '--net tap=.*fwd=' run "$exit_elf" -n tap=tap0,fwd=80:80
+bad console_two_stdio '--console.*stdio.*2' \
+	run "$exit_elf" --console stdio --console stdio
+bad console_and_serial_stdio '--console.*stdio.*--serial' \
+	run "$exit_elf" --console stdio --serial stdio
+bad console_keys_twice '--console,slot.*first' \
+	run "$exit_elf" --console null --console null,slot=3
+bad console_name '--console.*a/b' run "$exit_elf" --console null,name=a/b
+bad console_one_name_twice '--console.*name=a' \
+	run "$exit_elf" --console null,name=a --console null,name=a
+bad console_file "--console.*$tmp/none/x" \
+	run "$exit_elf" --console "file=$tmp/none/x"
+bad rng_missing "--rng.*$tmp/none" run "$exit_elf" --rng "source=$tmp/none"
+bad rng_directory "--rng.*$tmp" run "$exit_elf" --rng "source=$tmp"
+
+# Only who may not make one is told that it is not there.
+case_tap_missing()
+{
+	if [ "$(id -u)" -eq 0 ]; then
+		install -m 755 "$bantam" "$tmp/bantam"
+		install -m 644 "$exit_elf" "$tmp/exit.elf"
+		as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+		bantam=$tmp/bantam bad tap_missing '--net tap=none0' \
+			run "$tmp/exit.elf" -n tap=none0
+		as=()
+	else
+		bad tap_missing '--net tap=none0' run "$exit_elf" -n tap=none0
+	fi
+}
+case_tap_missing
+
+# The other machine has it from its start to its end.
+case_disk_locked()
+{
+	local pid tries=0
+
+	needs_kvm disk_locked || return 0
+	exec {feed}<>"$tmp/fifo"
+	"${limit[@]}" "$bantam" run "$guests/echo.elf" -d "$disk" \
+		<"$tmp/fifo" >"$tmp/echo" 2>/dev/null &
+	pid=$!
+	echo hello >&"$feed"
+	until [ -s "$tmp/echo" ] || [ $tries -eq 100 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	bad disk_locked "--disk $disk.*in use" run "$exit_elf" -d "$disk"
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+	exec {feed}>&-
+}
+case_disk_locked
+
 # --- The host ---------------------------------------------------------------------------------
 
 case_no_permission()
