@@ -675,7 +675,7 @@ START_TEST(control_input_waits_until_the_port_is_open)
 	got(RX1, gpa, "are you there");
 	/* And again once it is closed; output does not care. */
 	say(1, PORT_OPEN, 0);
-	gpa = give(RX1, 64);
+	give(RX1, 64);
 	type(1, "gone");
 	ck_assert(nothing_used(RX1));
 	model_driver_send(&guest, TX1, "bye", 3);
