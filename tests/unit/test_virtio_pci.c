@@ -835,6 +835,7 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("registers");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_identity_is_a_modern_device);
 	tcase_add_test(tc, pci_capabilities_say_where_things_are);
 	tcase_add_test(tc, pci_more_of_the_model_is_there);
@@ -852,6 +853,7 @@ static Suite *suite(void)
 
 	tc = tcase_create("msix");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_msix_interrupts_go_by_their_vectors);
 	tcase_add_test(tc, pci_msix_config_change_has_its_vector);
 	tcase_add_test(tc, pci_msix_no_config_vector_loses_the_interrupt);
@@ -870,6 +872,7 @@ static Suite *suite(void)
 
 	tc = tcase_create("access");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_access_drives_the_device);
 	tcase_add_test(tc, pci_access_notifies_and_reads_the_isr);
 	tcase_add_test(tc, pci_access_bad_is_nothing);
