@@ -21,7 +21,7 @@ const struct virtio_device_ops *const virtio_table[] = {
 const size_t virtio_table_count =
 	sizeof(virtio_table) / sizeof(virtio_table[0]) - 1;
 
-static_assert(sizeof(virtio_table) >= sizeof(virtio_table[0]),
+static_assert(sizeof(virtio_table) / sizeof(virtio_table[0]) > 0,
 	      "the end stands, even without a device");
 
 const struct virtio_device_ops *virtio_table_find(const char *type)

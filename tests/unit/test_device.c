@@ -383,7 +383,7 @@ static int do_restore_inactive(void)
 #define ZNEW VIRTIO_DEVICE_ASLEEP_NEW
 #define ZACT VIRTIO_DEVICE_ASLEEP_ACTIVE
 #define ZINA VIRTIO_DEVICE_ASLEEP_INACTIVE
-#define NO   -1 /* refused, and nothing happened */
+#define NO   (-1) /* refused, and nothing happened */
 
 /* DEVICES.md, "States", said again. */
 static const struct walk {
@@ -1356,6 +1356,7 @@ static void add_tests(Suite *s)
 	TCase *tc = tcase_create("states");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, device_each_state_each_operation_as_the_table_says);
 	tcase_add_test(tc, device_new_says_what_the_model_said);
 	tcase_add_test(tc, device_new_model_refuses_is_said);
@@ -1376,6 +1377,7 @@ static void add_tests(Suite *s)
 
 	tc = tcase_create("failures");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, device_activate_model_refuses_fails);
 	tcase_add_test(tc, device_activate_model_fails_in_it_fails);
 	tcase_add_loop_test(tc, device_activate_bad_queue_fails, 0,
@@ -1393,6 +1395,7 @@ static void add_tests(Suite *s)
 
 	tc = tcase_create("snapshots");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, device_restore_goes_on_where_it_was, 0, 2);
 	tcase_add_test(tc, device_snapshot_changes_nothing);
 	tcase_add_loop_test(tc, device_restore_edited_is_refused_unchanged, 0,
@@ -1415,6 +1418,7 @@ static Suite *suite(void)
 	add_tests(s);
 	tc = tcase_create("defaults");
 	tcase_add_checked_fixture(tc, setup_plain, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, device_plain_model_constants_are_defaults);
 	tcase_add_test(tc, device_plain_model_config_is_zero);
 	tcase_add_test(tc, device_plain_model_pci_and_shm_are_none);
@@ -1425,6 +1429,7 @@ static Suite *suite(void)
 
 	tc = tcase_create("loop");
 	tcase_add_checked_fixture(tc, setup_watch, teardown_watch);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, device_watch_calls_when_ready);
 	tcase_add_test(tc, device_watch_of_nothing_hears_no_hangup);
 	tcase_add_test(tc, device_watch_asleep_waits);

@@ -253,6 +253,7 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("registers");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, mmio_identity_is_version_2);
 	tcase_add_test(tc, mmio_new_range_is_taken);
 	tcase_add_test(tc, mmio_new_doorbell_refused_is_said);

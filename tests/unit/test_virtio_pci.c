@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
@@ -527,6 +528,35 @@ START_TEST(pci_msix_masked_is_pending)
 }
 END_TEST
 
+static void on_stop(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+/* What is pending is of no interest to main's loop, which must not turn for
+ * it: CPU time of 50 ms of it. */
+START_TEST(pci_msix_masked_lets_the_loop_rest)
+{
+	struct timespec before, after;
+	struct loop_timer *timer;
+
+	start_with_vectors();
+	set_masked(1, true);
+	ask(0, "masked");
+	ck_assert_int_eq(
+		loop_timer_add(board.loop, &timer, on_stop, board.loop), 0);
+	loop_timer_set(timer, 50000000);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+	ck_assert_int_eq(loop_run(board.loop), 0);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+	loop_timer_remove(timer);
+	ck_assert_int_lt((after.tv_sec - before.tv_sec) * 1000000000 +
+				 after.tv_nsec - before.tv_nsec,
+			 5000000);
+	ck_assert_uint_eq(virtio_board_get(&board, VIRTIO_BOARD_PENDING, 8), 2);
+}
+END_TEST
+
 START_TEST(pci_msix_masks_are_told_to_the_model)
 {
 	start_with_vectors();
@@ -777,6 +807,11 @@ START_TEST(pci_access_bad_is_nothing)
 		ck_assert_uint_eq(virtio_board_status(&board), 0xf);
 	}
 	virtio_board_exchange(&board, 0, "nothing");
+	/* Not aligned to its length, where the device would not mind. */
+	poke(VIRTIO_BOARD_CONFIG + 1, 2, 0xffff);
+	poke(VIRTIO_BOARD_CONFIG + 2, 4, 0xffffffff);
+	ck_assert_uint_eq(virtio_board_config(&board, 0, 8),
+			  UINT64_C(0xa7a6a5a4a3a2a1a0));
 }
 END_TEST
 
@@ -800,6 +835,7 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("registers");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_identity_is_a_modern_device);
 	tcase_add_test(tc, pci_capabilities_say_where_things_are);
 	tcase_add_test(tc, pci_more_of_the_model_is_there);
@@ -817,6 +853,7 @@ static Suite *suite(void)
 
 	tc = tcase_create("msix");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_msix_interrupts_go_by_their_vectors);
 	tcase_add_test(tc, pci_msix_config_change_has_its_vector);
 	tcase_add_test(tc, pci_msix_no_config_vector_loses_the_interrupt);
@@ -824,6 +861,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, pci_msix_host_refuses_reads_back_none);
 	tcase_add_test(tc, pci_msix_many_may_share_a_vector);
 	tcase_add_test(tc, pci_msix_masked_is_pending);
+	tcase_add_test(tc, pci_msix_masked_lets_the_loop_rest);
 	tcase_add_test(tc, pci_msix_masks_are_told_to_the_model);
 	tcase_add_test(tc, pci_msix_switched_on_and_off_loses_nothing);
 	tcase_add_test(tc, pci_msix_reset_takes_vectors_back);
@@ -834,6 +872,7 @@ static Suite *suite(void)
 
 	tc = tcase_create("access");
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pci_access_drives_the_device);
 	tcase_add_test(tc, pci_access_notifies_and_reads_the_isr);
 	tcase_add_test(tc, pci_access_bad_is_nothing);
