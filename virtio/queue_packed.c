@@ -147,7 +147,7 @@ static int virtqueue_packed_gather(struct virtqueue *queue, uint16_t *id)
 {
 	uint16_t index = queue->next.avail;
 	struct virtqueue_desc desc;
-	int entries = 0, ret = 0;
+	int entries = 0, ret;
 
 	virtqueue_gather_begin(queue);
 	do {

@@ -101,7 +101,7 @@ static int virtqueue_split_gather_table(struct virtqueue *queue,
 static int virtqueue_split_gather(struct virtqueue *queue, uint16_t head)
 {
 	struct virtqueue_desc desc = {.flags = VIRTQ_DESC_F_NEXT, .link = head};
-	int entries = 0, ret = 0;
+	int entries = 0, ret;
 
 	virtqueue_gather_begin(queue);
 	while (desc.flags & VIRTQ_DESC_F_NEXT) {

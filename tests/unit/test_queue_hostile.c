@@ -782,6 +782,8 @@ int main(void)
 
 	/* Each of these is worth a warning. */
 	log_set_level(LOG_ERROR);
+	/* ThreadSanitizer takes seconds for a guest of gigabytes. */
+	tcase_set_timeout(chains, 60);
 	add_chain_cases(chains);
 	add_ring_cases(rings);
 	suite_add_tcase(suite, chains);
