@@ -46,44 +46,11 @@
 #include <linux/pci_regs.h>
 #include <sys/eventfd.h>
 
-#include "vmm/base/json.h"
+#include "pci/msix_private.h"
 #include "vmm/base/log.h"
 
-/* An entry of the table, 6.8.2.6 to 6.8.2.9. */
 #define ENTRY_SIZE	 PCI_MSIX_ENTRY_SIZE
 #define CONTROL_WRITABLE (PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL)
-
-struct pci_msix_vector {
-	unsigned int gsi;
-	bool routed;
-	struct host_msi route; /* what the host was told last, if routed */
-	bool restored;	       /* pending in a saved state, not come yet */
-};
-
-/* An eventfd at a vector. */
-struct pci_msix_line {
-	int fd; /* borrowed */
-	unsigned int vector;
-	bool heard; /* the host listens */
-};
-
-struct pci_msix {
-	struct host *host;	   /* borrowed */
-	struct pci_device *device; /* borrowed */
-	struct pci_msix_config config;
-	unsigned int cap;
-
-	pthread_mutex_t lock;
-	/* Under it. */
-	_Atomic bool enabled; /* also read without */
-	bool function_masked;
-	uint8_t *table;			 /* owned: ENTRY_SIZE bytes a vector */
-	struct pci_msix_vector *vectors; /* owned */
-	struct pci_msix_line *lines;	 /* owned */
-	struct pollfd *polls;		 /* owned, as many */
-	unsigned int line_count, line_room;
-	int replay_fd; /* owned: an eventfd for what was restored, or -1 */
-};
 
 /* --- The table's fields -----------------------------------------------------
  */
@@ -119,7 +86,7 @@ static struct host_msi pci_msix_message_locked(const struct pci_msix *msix,
 }
 
 /* Bits of a byte of an entry that the guest may change. */
-static uint8_t pci_msix_writable(unsigned int offset)
+uint8_t pci_msix_writable(unsigned int offset)
 {
 	if (offset == PCI_MSIX_ENTRY_LOWER_ADDR)
 		return 0xfc;
@@ -182,8 +149,8 @@ static bool pci_msix_open_locked(struct pci_msix *msix, unsigned int vector)
 	       pci_msix_route_locked(msix, vector);
 }
 
-static int pci_msix_hear_locked(struct pci_msix *msix,
-				struct pci_msix_line *line, bool open)
+int pci_msix_hear_locked(struct pci_msix *msix, struct pci_msix_line *line,
+			 bool open)
 {
 	unsigned int gsi = msix->vectors[line->vector].gsi;
 	int rc;
@@ -232,7 +199,7 @@ static void pci_msix_follow_locked(struct pci_msix *msix, unsigned int vector)
 		pci_msix_replay_locked(msix, vector);
 }
 
-static void pci_msix_follow_all_locked(struct pci_msix *msix)
+void pci_msix_follow_all_locked(struct pci_msix *msix)
 {
 	for (unsigned int i = 0; i < msix->config.vectors; i++)
 		pci_msix_follow_locked(msix, i);
@@ -240,11 +207,6 @@ static void pci_msix_follow_all_locked(struct pci_msix *msix)
 
 /* --- Accesses ---------------------------------------------------------------
  */
-
-static uint64_t pci_msix_table_bytes(const struct pci_msix *msix)
-{
-	return (uint64_t)msix->config.vectors * ENTRY_SIZE;
-}
 
 uint64_t pci_msix_table_read(struct pci_msix *msix, uint64_t offset,
 			     unsigned int size)
@@ -321,8 +283,8 @@ void pci_msix_table_write(struct pci_msix *msix, uint64_t offset,
  * The bits of vectors [first, first + count), at most 64. What the host
  * listens to is delivered, not pending.
  */
-static uint64_t pci_msix_pending_locked(struct pci_msix *msix,
-					unsigned int first, unsigned int count)
+uint64_t pci_msix_pending_locked(struct pci_msix *msix, unsigned int first,
+				 unsigned int count)
 {
 	uint64_t bits = 0;
 
@@ -369,7 +331,7 @@ uint64_t pci_msix_pba_read(struct pci_msix *msix, uint64_t offset,
 	return bits;
 }
 
-static void pci_msix_take_control_locked(struct pci_msix *msix)
+void pci_msix_take_control_locked(struct pci_msix *msix)
 {
 	uint32_t control =
 		pci_device_read(msix->device, msix->cap + PCI_MSIX_FLAGS, 2);
@@ -474,7 +436,7 @@ void pci_msix_detach(struct pci_msix *msix, int fd)
 /* --- Life -------------------------------------------------------------------
  */
 
-static void pci_msix_reset_locked(struct pci_msix *msix)
+void pci_msix_reset_locked(struct pci_msix *msix)
 {
 	while (msix->line_count)
 		pci_msix_drop_locked(msix, msix->line_count - 1);
@@ -588,139 +550,4 @@ void pci_msix_free(struct pci_msix *msix)
 unsigned int pci_msix_cap(const struct pci_msix *msix)
 {
 	return msix->cap;
-}
-
-/* --- State ------------------------------------------------------------------
- */
-
-/* Bytes of the pending bits. */
-static size_t pci_msix_pba_bytes(const struct pci_msix *msix)
-{
-	return (msix->config.vectors + 63) / 64 * sizeof(uint64_t);
-}
-
-/*
- * An injection may be under way in KVM's work queue, and so in no state at all;
- * to stop listening waits for it.
- */
-static int pci_msix_settle_locked(struct pci_msix *msix)
-{
-	int rc = 0;
-
-	for (unsigned int i = 0; i < msix->line_count && !rc; i++) {
-		struct pci_msix_line *line = &msix->lines[i];
-
-		if (!line->heard)
-			continue;
-		pci_msix_hear_locked(msix, line, false);
-		rc = pci_msix_hear_locked(msix, line, true);
-	}
-	return rc;
-}
-
-static json_t *pci_msix_save_pending_locked(struct pci_msix *msix)
-{
-	uint8_t bits[PCI_MSIX_VECTORS_MAX / 8];
-
-	for (unsigned int i = 0; i < pci_msix_pba_bytes(msix); i++) {
-		unsigned int count = msix->config.vectors > 8 * i
-					     ? msix->config.vectors - 8 * i
-					     : 0;
-
-		bits[i] = (uint8_t)pci_msix_pending_locked(
-			msix, 8 * i, count < 8 ? count : 8);
-	}
-	return json_blob(bits, pci_msix_pba_bytes(msix));
-}
-
-int pci_msix_save(struct pci_msix *msix, json_t **out)
-{
-	json_t *table = NULL, *pending = NULL;
-	int rc;
-
-	pthread_mutex_lock(&msix->lock);
-	rc = pci_msix_settle_locked(msix);
-	if (!rc) {
-		table = json_blob(msix->table, pci_msix_table_bytes(msix));
-		pending = pci_msix_save_pending_locked(msix);
-	}
-	pthread_mutex_unlock(&msix->lock);
-	if (rc)
-		return rc;
-	/* Takes both references, and fails if one of them is NULL. */
-	*out = json_pack("{s:o, s:o}", "table", table, "pending", pending);
-	return *out ? 0 : -ENOMEM;
-}
-
-/* Fill both from the state. */
-static int pci_msix_load(const struct pci_msix *msix, const json_t *state,
-			 uint8_t *table, uint8_t *pending, struct error *err)
-{
-	size_t bytes = pci_msix_table_bytes(msix);
-
-	if (json_object_size(state) != 2)
-		return error_set(err, EINVAL,
-				 "expected an object of table and pending");
-	if (json_blob_get(json_object_get(state, "table"), table, bytes) < 0)
-		return error_set(err, EINVAL,
-				 "table: expected %zu bytes, %d for each of "
-				 "%u vectors",
-				 bytes, ENTRY_SIZE, msix->config.vectors);
-	if (json_blob_get(json_object_get(state, "pending"), pending,
-			  pci_msix_pba_bytes(msix)) < 0)
-		return error_set(err, EINVAL,
-				 "pending: expected %zu bytes, a bit for each "
-				 "of %u vectors",
-				 pci_msix_pba_bytes(msix),
-				 msix->config.vectors);
-	for (size_t i = 0; i < bytes; i++) {
-		if (table[i] & (uint8_t)~pci_msix_writable(i % ENTRY_SIZE))
-			return error_set(err, EINVAL,
-					 "table: byte %zu is 0x%02x, which a "
-					 "guest cannot write",
-					 i, table[i]);
-	}
-	for (size_t i = msix->config.vectors; i < 8 * pci_msix_pba_bytes(msix);
-	     i++) {
-		if (pending[i / 8] & 1u << i % 8)
-			return error_set(err, EINVAL,
-					 "pending: there is no vector %zu", i);
-	}
-	return 0;
-}
-
-static void pci_msix_apply_locked(struct pci_msix *msix, const uint8_t *table,
-				  const uint8_t *pending)
-{
-	pci_msix_reset_locked(msix);
-	memcpy(msix->table, table, pci_msix_table_bytes(msix));
-	for (unsigned int i = 0; i < msix->config.vectors; i++)
-		msix->vectors[i].restored = pending[i / 8] & 1u << i % 8;
-	pci_msix_take_control_locked(msix);
-	pci_msix_follow_all_locked(msix);
-}
-
-int pci_msix_restore(struct pci_msix *msix, const json_t *state,
-		     struct error *err)
-{
-	uint8_t *table = malloc(pci_msix_table_bytes(msix));
-	uint8_t pending[PCI_MSIX_VECTORS_MAX / 8];
-	int rc;
-
-	if (!table)
-		return error_set(err, ENOMEM, "out of memory");
-	rc = pci_msix_load(msix, state, table, pending, err);
-	if (!rc && msix->replay_fd < 0) {
-		msix->replay_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (msix->replay_fd < 0)
-			rc = error_set(err, errno, "eventfd: %s",
-				       strerror(errno));
-	}
-	if (!rc) {
-		pthread_mutex_lock(&msix->lock);
-		pci_msix_apply_locked(msix, table, pending);
-		pthread_mutex_unlock(&msix->lock);
-	}
-	free(table);
-	return rc;
 }
