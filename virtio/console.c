@@ -18,6 +18,10 @@
 #define CONSOLE_DEVICE_ID  3	    /* 5.3.1 */
 #define CONSOLE_CLASS_CODE 0x078000 /* PCI: communication, other */
 
+/* ns between the first two reminders of the size, and at most. */
+#define CONSOLE_REMIND_MIN INT64_C(100000000)
+#define CONSOLE_REMIND_MAX INT64_C(60000000000)
+
 /* 5.3.4 */
 struct virtio_console_config {
 	le16 cols;
@@ -160,6 +164,26 @@ struct virtqueue_chain *console_take(struct console *console,
 	return NULL;
 }
 
+/*
+ * Linux reads the size when it is told of a change and at no other time, and
+ * forgets it if it has not come so far as to have a port. Nothing says when it
+ * has. So it is told again, ever more rarely, along with what it prints.
+ */
+void console_remind(struct console *console)
+{
+	const int64_t now = loop_now();
+
+	if (now < console->remind)
+		return;
+	if (console->remind_gap > CONSOLE_REMIND_MAX) {
+		console->remind = INT64_MAX;
+		return;
+	}
+	console->remind = now + console->remind_gap;
+	console->remind_gap *= 2;
+	virtio_device_config_changed(console->device);
+}
+
 void console_again(struct console *console)
 {
 	virtio_timer_set(console->again, 1);
@@ -225,6 +249,7 @@ static int console_create(void **self, struct virtio_device *device,
 		return error_set(err, ENOMEM, "%s: no memory",
 				 virtio_device_label(device));
 	console->device = device;
+	console->remind = INT64_MAX;
 	rc = virtio_device_timer(device, &console->again, console_timer,
 				 console);
 	if (!rc)
@@ -282,9 +307,9 @@ static unsigned int console_port_queue(unsigned int id)
 	return id ? 2 + 2 * id : 0;
 }
 
-static int console_activate(void *self, struct virtqueue *const *queues)
+static void console_attach(struct console *console,
+			   struct virtqueue *const *queues)
 {
-	struct console *console = self;
 	unsigned int count = 1;
 
 	console->multiport = console->offers_multiport &&
@@ -301,6 +326,20 @@ static int console_activate(void *self, struct virtqueue *const *queues)
 		console_port_attach(&console->ports[i], queues[index],
 				    queues[index + 1]);
 	}
+}
+
+static int console_activate(void *self, struct virtqueue *const *queues)
+{
+	struct console *console = self;
+	const struct console_port *port = &console->ports[0];
+
+	console_attach(console, queues);
+	console->remind = INT64_MAX;
+	console->remind_gap = CONSOLE_REMIND_MIN;
+	/* With ports, it is a message to each. */
+	if (!console->multiport && port->cols && port->rows &&
+	    virtio_device_acked(console->device) & VIRTIO_CONSOLE_F_SIZE)
+		console->remind = 0;
 	return 0;
 }
 
@@ -344,7 +383,9 @@ static int console_sleep(void *self)
 
 static int console_wake(void *self, struct virtqueue *const *queues)
 {
-	return queues ? console_activate(self, queues) : 0;
+	if (queues)
+		console_attach(self, queues);
+	return 0;
 }
 
 /* --- Configuration ---------------------------------------------------------

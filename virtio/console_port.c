@@ -108,6 +108,7 @@ void console_port_output(struct console_port *port)
 
 	if (!tx || !port->writable)
 		return;
+	console_remind(port->console);
 	virtqueue_set_kicks(tx, false);
 	do {
 		more = console_port_print(port);

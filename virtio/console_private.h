@@ -78,6 +78,11 @@ struct console {
 	bool ready;	/* VIRTIO_CONSOLE_DEVICE_READY came; saved */
 	struct virtqueue *control_rx, *control_tx; /* borrowed; or NULL */
 
+	/* When the driver hears next, with its output, of a size that it has
+	 * known from the start: loop_now(), INT64_MAX for never. */
+	int64_t remind;
+	int64_t remind_gap; /* ns */
+
 	struct console_port ports[VIRTIO_CONSOLE_PORTS_MAX];
 };
 
@@ -95,6 +100,9 @@ void console_fail(struct console *console);
  */
 struct virtqueue_chain *console_take(struct console *console,
 				     struct virtqueue *queue, bool writable);
+
+/* The driver has printed something. */
+void console_remind(struct console *console);
 
 /* Come back to whatever is left undone, at the loop's next turn. */
 void console_again(struct console *console);

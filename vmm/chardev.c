@@ -273,11 +273,6 @@ size_t chardev_input(struct chardev *chardev, const uint8_t *data, size_t len)
 /* --- Life ------------------------------------------------------------------
  */
 
-static const char *chardev_option(const struct chardev_config *config)
-{
-	return config->option ? config->option : "--serial";
-}
-
 static int chardev_make(struct chardev *chardev)
 {
 	const struct chardev_config *config = &chardev->config;
@@ -324,8 +319,7 @@ err_free:
 	chardev_free(chardev);
 err_output:
 	stream_free(config->output);
-	return error_set(err, -rc, "%s: %s", chardev_option(config),
-			 strerror(-rc));
+	return error_set(err, -rc, "%s: %s", config->name, strerror(-rc));
 }
 
 void chardev_free(struct chardev *chardev)
@@ -357,8 +351,7 @@ int chardev_start(struct chardev *chardev, struct error *err)
 			 chardev);
 	if (rc && rc != -EPERM)
 		return error_set(err, -rc, "%s: cannot wait for input: %s",
-				 chardev_option(&chardev->config),
-				 strerror(-rc));
+				 chardev->config.name, strerror(-rc));
 	chardev->input_open = true;
 	chardev->input_waits = !rc;
 	chardev_pump(chardev);

@@ -20,7 +20,7 @@
 struct chardev;
 
 struct chardev_config {
-	const char *option;    /* for messages; NULL: "--serial" */
+	const char *name;      /* borrowed, for messages: the option */
 	struct loop *loop;     /* borrowed */
 	struct stream *output; /* owned from now on; NULL: output is dropped */
 	int input_fd;	       /* borrowed; -1 for none */

@@ -167,7 +167,7 @@ static int console_make_chardev(struct console *console, struct error *err)
 	const struct consoles_config *whole = &console->consoles->config;
 	bool stdio = console->option->to == OPTIONS_CONSOLE_STDIO;
 	struct chardev_config config = {
-		.option = "--console",
+		.name = "--console",
 		.loop = whole->loop,
 		.input_fd = stdio ? STDIN_FILENO : -1,
 		.escapes = stdio && isatty(STDIN_FILENO),

@@ -119,6 +119,7 @@ int machine_make_serial(struct machine *machine, struct error *err)
 {
 	bool stdio = machine->options->serial == OPTIONS_SERIAL_STDIO;
 	struct chardev_config config = {
+		.name = "--serial",
 		.loop = machine->loop,
 		.input_fd = stdio ? STDIN_FILENO : -1,
 		.escapes = stdio && isatty(STDIN_FILENO),

@@ -95,6 +95,7 @@ static struct watch_patterns *expect;
 static void start(int input_fd, bool escapes, size_t room)
 {
 	struct chardev_config config = {
+		.name = "--serial",
 		.expect = expect,
 		.loop = loop,
 		.input_fd = input_fd,

@@ -512,6 +512,40 @@ START_TEST(command_size_changes_configuration)
 }
 END_TEST
 
+/* How often a driver that prints for a while hears of the size. */
+static unsigned int reminders(const char *const *names, unsigned int count,
+			      int cols, uint64_t features)
+{
+	unsigned int before;
+	struct error err;
+
+	make(names, count);
+	resize(json_pack("{s:i, s:i}", "cols", cols, "rows", 40), &err);
+	before = guest.config_changes;
+	model_driver_start(&guest, features);
+	for (unsigned int i = 0; i < 20; i++) {
+		model_driver_send(&guest, TX, "x", 1);
+		model_driver_settle(&guest);
+	}
+	ck_assert_uint_eq(strlen(printed(0)), 20);
+	before = guest.config_changes - before;
+	finish();
+	return before;
+}
+
+START_TEST(queue_ready_known_size_is_told_with_output)
+{
+	static const char *const names[] = {NULL, NULL};
+
+	/* Right away; perhaps again, on a slow machine; never each time. */
+	ck_assert_uint_ge(reminders(names, 1, 100, F_SIZE), 1);
+	ck_assert_uint_le(reminders(names, 1, 100, F_SIZE), 10);
+	ck_assert_uint_eq(reminders(names, 1, 0, F_SIZE), 0);
+	ck_assert_uint_eq(reminders(names, 1, 100, F_EMERG), 0);
+	ck_assert_uint_eq(reminders(names, 2, 100, MODEL_DRIVER_ALL), 0);
+}
+END_TEST
+
 START_TEST(command_bad_arguments_are_refused)
 {
 	struct error err;
@@ -980,6 +1014,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, features_lone_console_is_without_multiport);
 	tcase_add_test(tc, write_config_emergency_goes_out_in_any_state);
 	tcase_add_test(tc, command_size_changes_configuration);
+	tcase_add_test(tc, queue_ready_known_size_is_told_with_output);
 	tcase_add_test(tc, command_bad_arguments_are_refused);
 	tcase_add_test(tc, control_handshake_announces_ports_in_order);
 	tcase_add_test(tc, control_input_waits_until_the_port_is_open);
