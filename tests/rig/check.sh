@@ -8,12 +8,14 @@
 #
 # A rig that hangs is said to have, with the case and what its CPU was doing.
 # That case and what comes behind it run in a second rig; one that hangs again
-# has failed. $BANTAM is the program, $UNIT the unit test programs.
+# has failed. $BANTAM is the program, $UNIT are the unit test programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-export BANTAM=${BANTAM:-$PWD/build/x86_64/bantam}
-limit=1500 # seconds, all rigs together
+B=${B:-build/x86_64}
+export BANTAM=${BANTAM:-$PWD/$B/bantam}
+UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
+limit=${RIG_LIMIT:-1500} # seconds, all rigs together
 kernel=cache/x86_64/cloud
 out=build/rig
 
@@ -41,7 +43,7 @@ check_prepare_linux() {
 
 # check_rig ARG...: parts.sh in a rig.
 check_rig() {
-	RIG_KERNEL=$PWD/$kernel RIG_UNIT=${UNIT-} tests/rig/run.sh \
+	RIG_KERNEL=$PWD/$kernel RIG_UNIT=$UNIT tests/rig/run.sh \
 		--timeout $((limit - (EPOCHSECONDS - started))) -- \
 		tests/rig/parts.sh "$@" 2>&1
 }

@@ -56,7 +56,9 @@ run_judge() {
 programs=()
 [[ ${1-} == --kvm ]] && shift && kvm_only=y
 for program in "$@"; do
-	[[ -z ${kvm_only-} ]] || grep -q 'no /dev/kvm (' "$program" || continue
+	[[ -z ${kvm_only-} ]] ||
+		grep -q kvm_test_available "tests/unit/${program##*/tests/unit/}.c" ||
+		continue
 	programs+=("$program")
 done
 if [[ ${#programs[@]} -eq 0 ]]; then
