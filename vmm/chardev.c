@@ -1,5 +1,5 @@
 /*
- * The host's end of a serial port.
+ * The host's end of a port on which a guest prints and reads.
  *
  * Input waits in a small buffer here while the device has no room. A pipe or
  * file is read only when that buffer is empty, so that its writer waits; a
@@ -268,6 +268,39 @@ size_t chardev_input(struct chardev *chardev, const uint8_t *data, size_t len)
 	if (chardev->tap_waits && !chardev->input_end)
 		loop_wake_send(chardev->room_wake);
 	return taken;
+}
+
+int chardev_connect(struct chardev *chardev, int fd)
+{
+	int rc = loop_fd_add(chardev->config.loop, &chardev->source, fd,
+			     EPOLLIN, chardev_readable, chardev);
+
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	chardev->own_fd = fd;
+	chardev->input_open = true;
+	chardev->input_waits = true;
+	chardev_pump(chardev);
+	return 0;
+}
+
+void chardev_disconnect(struct chardev *chardev)
+{
+	size_t most = sizeof(chardev->input) - CHARDEV_READ_SIZE;
+
+	if (chardev->own_fd < 0)
+		return;
+	while (chardev->input_open &&
+	       chardev->input_end - chardev->input_start <= most &&
+	       chardev_read(chardev))
+		chardev_deliver(chardev);
+	chardev->input_open = false;
+	loop_fd_remove(chardev->source);
+	chardev->source = NULL;
+	close(chardev->own_fd);
+	chardev->own_fd = -1;
 }
 
 /* --- Life ------------------------------------------------------------------

@@ -22,9 +22,8 @@
 #include <termios.h>
 
 #include "vmm/base/log.h"
+#include "vmm/console_end.h"
 #include "vmm/console_link.h"
-#include "vmm/stream.h"
-#include "vmm/writable.h"
 
 #define CONSOLE_LABEL_MAX 16
 
@@ -34,8 +33,9 @@ struct console {
 	const struct options_console *option; /* the user's */
 	const char *name; /* label, or option->name, for people */
 	char label[CONSOLE_LABEL_MAX];
-	struct console_link *link; /* owned, as are these */
-	struct chardev *chardev;
+	struct console_link *link; /* owned */
+	struct console_end *end;   /* owned */
+	struct chardev *chardev;   /* of end */
 };
 
 struct consoles {
@@ -131,46 +131,13 @@ static void console_input(void *ctx, const uint8_t *data, size_t len)
 	console_link_input(console->link, data, len);
 }
 
-/* *out stays NULL where output goes nowhere. */
-static int console_open_output(struct console *console, struct stream **out,
-			       struct error *err)
-{
-	const struct options_console *option = console->option;
-	struct loop *loop = console->consoles->config.loop;
-	bool dry_run = console->consoles->config.options->dry_run;
-
-	switch ((enum options_console_end)option->to) {
-	case OPTIONS_CONSOLE_STDIO:
-		if (dry_run)
-			return 0;
-		return stream_open_fd(out, loop, STDOUT_FILENO,
-				      "standard output", err);
-	case OPTIONS_CONSOLE_FILE:
-		if (dry_run)
-			return writable_check("--console", option->file, false,
-					      NULL, err);
-		return stream_open_file(out, loop, "--console", option->file,
-					err);
-	case OPTIONS_CONSOLE_SOCKET:
-		return error_set(err, EOPNOTSUPP,
-				 "--console socket=%s: consoles cannot lead to "
-				 "a socket yet; lead it to stdio or a file",
-				 option->socket);
-	case OPTIONS_CONSOLE_NULL:
-		break;
-	}
-	return 0;
-}
-
-static int console_make_chardev(struct console *console, struct error *err)
+static int console_make_end(struct console *console, struct error *err)
 {
 	const struct consoles_config *whole = &console->consoles->config;
-	bool stdio = console->option->to == OPTIONS_CONSOLE_STDIO;
-	struct chardev_config config = {
+	const struct options_end *to = &console->option->end;
+	const struct chardev_config config = {
 		.name = "--console",
 		.loop = whole->loop,
-		.input_fd = stdio ? STDIN_FILENO : -1,
-		.escapes = stdio && isatty(STDIN_FILENO),
 		.fail_on = whole->fail_on,
 		.expect = whole->expect,
 		.watch = console_watched,
@@ -181,12 +148,16 @@ static int console_make_chardev(struct console *console, struct error *err)
 	};
 	int rc;
 
-	rc = console_open_output(console, &config.output, err);
+	if (whole->options->dry_run)
+		rc = console_end_new_dry(&console->end, to, &config, err);
+	else
+		rc = console_end_new(&console->end, to, &config, err);
 	if (rc)
 		return rc;
-	if (config.escapes)
+	console->chardev = console_end_chardev(console->end);
+	if (to->to == OPTIONS_TO_STDIO && isatty(STDIN_FILENO))
 		console->consoles->terminal = console;
-	return chardev_new(&console->chardev, &config, err);
+	return 0;
 }
 
 /* The next port; hvc: how many consoles there are before it. */
@@ -209,7 +180,7 @@ static int console_make(struct consoles *consoles,
 			.fd = console_link_device_fd(console->link),
 			.name = option->name,
 		};
-	rc = console_make_chardev(console, err);
+	rc = console_make_end(console, err);
 	if (!rc)
 		console_link_connect(console->link,
 				     chardev_backend(console->chardev));
@@ -290,7 +261,7 @@ void consoles_free(struct consoles *consoles)
 	if (consoles->resize_fd >= 0)
 		close(consoles->resize_fd);
 	for (unsigned int i = 0; i < consoles->count; i++) {
-		chardev_free(consoles->ports[i].chardev);
+		console_end_free(consoles->ports[i].end);
 		console_link_free(consoles->ports[i].link);
 	}
 	free(consoles);
@@ -326,7 +297,7 @@ int consoles_start(struct consoles *consoles, struct error *err)
 bool consoles_on_stdio(const struct consoles *consoles)
 {
 	for (unsigned int i = 0; consoles && i < consoles->count; i++)
-		if (consoles->ports[i].option->to == OPTIONS_CONSOLE_STDIO)
+		if (consoles->ports[i].option->end.to == OPTIONS_TO_STDIO)
 			return true;
 	return false;
 }
@@ -338,10 +309,10 @@ static const struct console *consoles_pick(const struct consoles *consoles)
 	for (unsigned int i = 0; consoles && i < consoles->count; i++) {
 		const struct console *console = &consoles->ports[i];
 
-		if (console->option->to == OPTIONS_CONSOLE_STDIO)
+		if (console->option->end.to == OPTIONS_TO_STDIO)
 			return console;
 		if (!first && !console->option->name &&
-		    console->option->to != OPTIONS_CONSOLE_NULL)
+		    console->option->end.to != OPTIONS_TO_NULL)
 			first = console;
 	}
 	return first;

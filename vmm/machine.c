@@ -171,27 +171,6 @@ static int machine_make_loop(struct machine *machine, struct error *err)
 	return 0;
 }
 
-/* For --dry-run: would machine_control_new() have the name? */
-static int machine_check_name(const char *name, struct error *err)
-{
-	struct sockaddr_un address;
-	int fd, rc;
-
-	rc = names_address(name, &address, err);
-	if (rc)
-		return rc;
-	rc = names_connect(&address, &fd);
-	if (!rc)
-		close(fd);
-	if (!rc || rc == -EAGAIN)
-		return error_set(err, EADDRINUSE,
-				 "--name %s: a machine of this name is "
-				 "running; choose another name, or end it with "
-				 "`bantam stop %s`",
-				 name, name);
-	return 0;
-}
-
 static int machine_make_control(struct machine *machine, struct error *err)
 {
 	const char *name = machine->options->name;
@@ -200,7 +179,7 @@ static int machine_make_control(struct machine *machine, struct error *err)
 	if (!name)
 		return 0;
 	if (machine->options->dry_run)
-		return machine_check_name(name, err);
+		return names_check_free(name, err);
 	rc = machine_control_new(&machine->control, machine, machine->loop,
 				 name, err);
 	if (rc)
@@ -220,9 +199,9 @@ static int machine_first_hvc(const struct options *options)
 
 		if (console->name)
 			continue;
-		if (console->to == OPTIONS_CONSOLE_STDIO)
+		if (console->end.to == OPTIONS_TO_STDIO)
 			return number;
-		if (console->to != OPTIONS_CONSOLE_NULL && first < 0)
+		if (console->end.to != OPTIONS_TO_NULL && first < 0)
 			first = number;
 		number++;
 	}
@@ -235,8 +214,8 @@ static bool machine_console_is_serial(const struct options *options)
 	bool taken = false;
 
 	for (size_t i = 0; i < options->consoles.count; i++)
-		taken |= options->consoles.items[i].to == OPTIONS_CONSOLE_STDIO;
-	return options->serial != OPTIONS_SERIAL_NULL && !taken;
+		taken |= options->consoles.items[i].end.to == OPTIONS_TO_STDIO;
+	return options->serial.to != OPTIONS_TO_NULL && !taken;
 }
 
 static const char *machine_console_name(const struct options *options,
@@ -403,7 +382,7 @@ static void machine_free(struct machine *machine)
 	kvm_close(&machine->kvm);
 	machine_control_free(machine->control);
 	consoles_free(machine->consoles);
-	chardev_free(machine->serial);
+	console_end_free(machine->serial_end);
 	loop_free(machine->loop);
 	if (machine->signal_fd >= 0)
 		close(machine->signal_fd);

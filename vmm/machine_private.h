@@ -22,6 +22,7 @@
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
 #include "vmm/console.h"
+#include "vmm/console_end.h"
 #include "vmm/devices.h"
 #include "vmm/irq_routes.h"
 #include "vmm/kvm.h"
@@ -67,7 +68,8 @@ struct machine {
 	struct loop_wake *findings_wake;
 	struct loop_timer *timeout, *idle, *grace, *panic;
 	struct loop_fd *signals;
-	struct chardev *serial;
+	struct console_end *serial_end;
+	struct chardev *serial;		 /* of serial_end */
 	struct consoles *consoles;	 /* NULL without --console */
 	struct machine_control *control; /* NULL without --name */
 	struct kvm kvm;

@@ -4,10 +4,7 @@
  */
 #include "vmm/machine_private.h"
 
-#include <unistd.h>
-
 #include "vmm/terminal.h"
-#include "vmm/writable.h"
 
 /* At the end, for a reader of the output that takes nothing. */
 #define MACHINE_FLUSH_NS INT64_C(1000000000)
@@ -63,31 +60,6 @@ static int machine_make_patterns(struct machine *machine, struct error *err)
 	return rc;
 }
 
-static int machine_open_output(struct machine *machine, struct stream **out,
-			       struct error *err)
-{
-	const struct options *options = machine->options;
-
-	*out = NULL;
-	switch ((enum options_serial)options->serial) {
-	case OPTIONS_SERIAL_STDIO:
-		if (options->dry_run)
-			return 0;
-		return stream_open_fd(out, machine->loop, STDOUT_FILENO,
-				      "standard output", err);
-	case OPTIONS_SERIAL_FILE:
-		if (options->dry_run)
-			return writable_check("--serial", options->serial_file,
-					      false, NULL, err);
-		return stream_open_file(out, machine->loop, "--serial",
-					options->serial_file, err);
-	case OPTIONS_SERIAL_UNSAID:
-	case OPTIONS_SERIAL_NULL:
-		break;
-	}
-	return 0;
-}
-
 /* The terminal behind a port of the console device has another size. */
 static void machine_resized(void *ctx, unsigned int port, uint16_t cols,
 			    uint16_t rows)
@@ -117,12 +89,10 @@ static int machine_make_consoles(struct machine *machine, struct error *err)
 
 int machine_make_serial(struct machine *machine, struct error *err)
 {
-	bool stdio = machine->options->serial == OPTIONS_SERIAL_STDIO;
+	const struct options *options = machine->options;
 	struct chardev_config config = {
 		.name = "--serial",
 		.loop = machine->loop,
-		.input_fd = stdio ? STDIN_FILENO : -1,
-		.escapes = stdio && isatty(STDIN_FILENO),
 		.watch = machine_watched,
 		.room = machine_serial_room,
 		.input = machine_serial_input,
@@ -136,9 +106,14 @@ int machine_make_serial(struct machine *machine, struct error *err)
 		return rc;
 	config.fail_on = machine->fail_on;
 	config.expect = machine->expect;
-	rc = machine_open_output(machine, &config.output, err);
+	if (options->dry_run)
+		rc = console_end_new_dry(&machine->serial_end, &options->serial,
+					 &config, err);
+	else
+		rc = console_end_new(&machine->serial_end, &options->serial,
+				     &config, err);
 	if (!rc)
-		rc = chardev_new(&machine->serial, &config, err);
+		machine->serial = console_end_chardev(machine->serial_end);
 	return rc ? rc : machine_make_consoles(machine, err);
 }
 
@@ -148,7 +123,7 @@ int machine_make_serial(struct machine *machine, struct error *err)
 bool machine_terminal_is_console(const struct machine *machine)
 {
 	return consoles_on_stdio(machine->consoles) ||
-	       (machine->options->serial == OPTIONS_SERIAL_NULL &&
+	       (machine->options->serial.to == OPTIONS_TO_NULL &&
 		consoles_main(machine->consoles));
 }
 
@@ -163,7 +138,7 @@ int machine_start_ports(struct machine *machine, struct error *err)
 {
 	int rc;
 
-	if (machine->options->serial == OPTIONS_SERIAL_STDIO ||
+	if (machine->options->serial.to == OPTIONS_TO_STDIO ||
 	    consoles_on_stdio(machine->consoles))
 		terminal_raw();
 	rc = chardev_start(machine->serial, err);

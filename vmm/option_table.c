@@ -38,20 +38,10 @@ static const char *const table_machines[] = {
 };
 
 /* What is empty here is chosen by a key of its own, or left out. */
-static const char *const table_serials[] = {
-	[OPTIONS_SERIAL_UNSAID] = "",
-	[OPTIONS_SERIAL_STDIO] = "stdio",
-	[OPTIONS_SERIAL_FILE] = "",
-	[OPTIONS_SERIAL_NULL] = "null",
-	NULL,
-};
-
-static const char *const table_consoles[] = {
-	[OPTIONS_CONSOLE_STDIO] = "stdio",
-	[OPTIONS_CONSOLE_FILE] = "",
-	[OPTIONS_CONSOLE_SOCKET] = "",
-	[OPTIONS_CONSOLE_NULL] = "null",
-	NULL,
+static const char *const table_ends[] = {
+	[OPTIONS_TO_UNSAID] = "",   [OPTIONS_TO_STDIO] = "stdio",
+	[OPTIONS_TO_FILE] = "",	    [OPTIONS_TO_SOCKET] = "",
+	[OPTIONS_TO_NULL] = "null", NULL,
 };
 
 static const char *const table_nets[] = {
@@ -150,17 +140,27 @@ static const struct option_key table_serial[] = {
 	{
 		.name = "to",
 		.type = OPTION_CHOICE,
-		TABLE_AT(serial),
-		.choices = table_serials,
+		TABLE_AT(serial.to),
+		.choices = table_ends,
 	},
 	{
 		.name = "file",
 		.value = "FILE",
 		.type = OPTION_FILE,
-		TABLE_AT(serial_file),
+		TABLE_AT(serial.file),
 		.alternative = true,
-		.choice = OPTIONS_SERIAL_FILE,
+		.choice = OPTIONS_TO_FILE,
 		.help = "to this file; what was in it is lost",
+	},
+	{
+		.name = "socket",
+		.value = "PATH",
+		.type = OPTION_FILE,
+		TABLE_AT(serial.socket),
+		.alternative = true,
+		.choice = OPTIONS_TO_SOCKET,
+		.help = "to a Unix socket that is made there, for one client "
+			"at a time",
 	},
 };
 
@@ -300,26 +300,27 @@ static const struct option_key table_console[] = {
 	{
 		.name = "to",
 		.type = OPTION_CHOICE,
-		TABLE_CONSOLE(to),
-		.choices = table_consoles,
+		TABLE_CONSOLE(end.to),
+		.choices = table_ends,
 	},
 	{
 		.name = "file",
 		.value = "FILE",
 		.type = OPTION_FILE,
-		TABLE_CONSOLE(file),
+		TABLE_CONSOLE(end.file),
 		.alternative = true,
-		.choice = OPTIONS_CONSOLE_FILE,
+		.choice = OPTIONS_TO_FILE,
 		.help = "to this file; what was in it is lost",
 	},
 	{
 		.name = "socket",
 		.value = "PATH",
 		.type = OPTION_FILE,
-		TABLE_CONSOLE(socket),
+		TABLE_CONSOLE(end.socket),
 		.alternative = true,
-		.choice = OPTIONS_CONSOLE_SOCKET,
-		.help = "to whoever connects to this Unix socket",
+		.choice = OPTIONS_TO_SOCKET,
+		.help = "to a Unix socket that is made there, for one client "
+			"at a time",
 	},
 	{
 		.name = "name",

@@ -38,11 +38,11 @@ static int options_take(struct option_layer *layer, int argc, char *const *argv,
 /* stdin has one reader. Without a wish the serial port leaves it to others. */
 static int options_settle_stdio(struct options *options, struct error *err)
 {
-	size_t count = options->serial == OPTIONS_SERIAL_STDIO;
+	size_t count = options->serial.to == OPTIONS_TO_STDIO;
 	bool console = false;
 
 	for (size_t i = 0; i < options->consoles.count; i++)
-		if (options->consoles.items[i].to == OPTIONS_CONSOLE_STDIO) {
+		if (options->consoles.items[i].end.to == OPTIONS_TO_STDIO) {
 			console = true;
 			count++;
 		}
@@ -52,12 +52,12 @@ static int options_settle_stdio(struct options *options, struct error *err)
 				 "found %zu%s; lead the others to null or a "
 				 "file",
 				 count,
-				 options->serial == OPTIONS_SERIAL_STDIO
+				 options->serial.to == OPTIONS_TO_STDIO
 					 ? ", with --serial"
 					 : "");
-	if (options->serial == OPTIONS_SERIAL_UNSAID)
-		options->serial =
-			console ? OPTIONS_SERIAL_NULL : OPTIONS_SERIAL_STDIO;
+	if (options->serial.to == OPTIONS_TO_UNSAID)
+		options->serial.to =
+			console ? OPTIONS_TO_NULL : OPTIONS_TO_STDIO;
 	return 0;
 }
 

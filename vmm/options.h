@@ -14,29 +14,26 @@
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 
-/* Where a serial port leads to. */
-enum options_serial {
-	OPTIONS_SERIAL_UNSAID, /* while options are read */
-	OPTIONS_SERIAL_STDIO,
-	OPTIONS_SERIAL_FILE,
-	OPTIONS_SERIAL_NULL,
+/* Where a port on which the guest prints leads to: one record for each. */
+enum options_to {
+	OPTIONS_TO_UNSAID, /* while options are read */
+	OPTIONS_TO_STDIO,
+	OPTIONS_TO_FILE,
+	OPTIONS_TO_SOCKET,
+	OPTIONS_TO_NULL,
 };
 
-/* Where a port of the virtio console leads to. */
-enum options_console_end {
-	OPTIONS_CONSOLE_STDIO,
-	OPTIONS_CONSOLE_FILE,
-	OPTIONS_CONSOLE_SOCKET,
-	OPTIONS_CONSOLE_NULL,
+struct options_end {
+	unsigned int to; /* enum options_to */
+	char *file;	 /* OPTIONS_TO_FILE, else NULL */
+	char *socket;	 /* OPTIONS_TO_SOCKET, else NULL */
 };
 
 /* --console: one port. The device that has them all is of the first. */
 struct options_console {
 	struct virtio_common_options common;
-	unsigned int to; /* enum options_console_end */
-	char *file;	 /* OPTIONS_CONSOLE_FILE, else NULL */
-	char *socket;	 /* OPTIONS_CONSOLE_SOCKET, else NULL */
-	char *name;	 /* NULL: a console, hvc0 and so on */
+	struct options_end end;
+	char *name; /* NULL: a console, hvc0 and so on */
 };
 
 /* Whether there is an rng. */
@@ -77,9 +74,8 @@ struct options {
 	uint64_t hugepages; /* bytes of a page; 0 for ordinary ones */
 	uint64_t cpus;
 	unsigned int machine; /* enum arch_profile */
-	unsigned int serial;  /* enum options_serial */
-	char *serial_file;    /* OPTIONS_SERIAL_FILE, else NULL */
-	char *name;	      /* NULL without; fit for a file's name */
+	struct options_end serial;
+	char *name; /* NULL without; fit for a file's name */
 
 	/* Its devices. */
 	struct options_disks disks;

@@ -97,14 +97,14 @@ static void teardown(void)
 	rmdir(dir);
 }
 
-static struct options_console *add(enum options_console_end to, char *name)
+static struct options_console *add(enum options_to to, char *name)
 {
 	struct options_console *item = &items[options.consoles.count++];
 
-	item->to = to;
+	item->end.to = to;
 	item->name = name;
-	if (to == OPTIONS_CONSOLE_FILE)
-		item->file = path;
+	if (to == OPTIONS_TO_FILE)
+		item->end.file = path;
 	return item;
 }
 
@@ -215,10 +215,10 @@ START_TEST(device_consoles_stand_before_named_ports)
 	char agent[] = "agent", log[] = "log";
 	const struct virtio_console_options *given;
 
-	add(OPTIONS_CONSOLE_NULL, agent)->common.slot = 7;
-	add(OPTIONS_CONSOLE_NULL, NULL);
-	add(OPTIONS_CONSOLE_NULL, log);
-	add(OPTIONS_CONSOLE_FILE, NULL);
+	add(OPTIONS_TO_NULL, agent)->common.slot = 7;
+	add(OPTIONS_TO_NULL, NULL);
+	add(OPTIONS_TO_NULL, log);
+	add(OPTIONS_TO_FILE, NULL);
 	begin();
 	given = consoles_device(consoles);
 	ck_assert_uint_eq(given->common.slot, 7);
@@ -243,7 +243,7 @@ END_TEST
 
 START_TEST(new_bad_files_are_refused)
 {
-	add(OPTIONS_CONSOLE_FILE, NULL)->file = dir;
+	add(OPTIONS_TO_FILE, NULL)->end.file = dir;
 	ck_assert_int_lt(try_new(), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, "--console"));
 	ck_assert_ptr_nonnull(strstr(err.text, dir));
@@ -257,7 +257,7 @@ END_TEST
 START_TEST(new_dry_run_makes_no_file)
 {
 	options.dry_run = true;
-	add(OPTIONS_CONSOLE_FILE, NULL);
+	add(OPTIONS_TO_FILE, NULL);
 	ck_assert_int_eq(try_new(), 0);
 	ck_assert_int_lt(access(path, F_OK), 0);
 }
@@ -269,7 +269,7 @@ START_TEST(drain_last_words_are_read_and_matched)
 {
 	char agent[] = "agent";
 
-	add(OPTIONS_CONSOLE_FILE, agent);
+	add(OPTIONS_TO_FILE, agent);
 	begin();
 	print(0, "this is not a\nlogin:");
 	/* No turn of the loop. */
@@ -292,7 +292,7 @@ START_TEST(output_stalled_reader_costs_output_and_no_time)
 	int fds[2];
 
 	stdio(fds);
-	add(OPTIONS_CONSOLE_STDIO, NULL);
+	add(OPTIONS_TO_STDIO, NULL);
 	begin();
 	memset(block, 'x', sizeof(block));
 	while (sent < total) {
@@ -318,7 +318,7 @@ START_TEST(output_device_that_is_gone_is_left_alone)
 {
 	clock_t cpu;
 
-	add(OPTIONS_CONSOLE_FILE, NULL);
+	add(OPTIONS_TO_FILE, NULL);
 	begin();
 	print(0, "last words");
 	close(device[0]);
@@ -339,8 +339,8 @@ START_TEST(input_stdin_reaches_the_port)
 	int fds[2];
 
 	stdio(fds);
-	add(OPTIONS_CONSOLE_NULL, NULL);
-	add(OPTIONS_CONSOLE_STDIO, NULL);
+	add(OPTIONS_TO_NULL, NULL);
+	add(OPTIONS_TO_STDIO, NULL);
 	begin();
 	ck_assert(consoles_on_stdio(consoles));
 	ck_assert_uint_eq(consoles_main_port(consoles), 1);
@@ -366,7 +366,7 @@ START_TEST(input_guest_that_stalls_holds_the_writer_up)
 
 	stdio(fds);
 	ck_assert_int_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
-	add(OPTIONS_CONSOLE_STDIO, NULL);
+	add(OPTIONS_TO_STDIO, NULL);
 	begin();
 	for (unsigned int idle = 0; idle < 100; idle++) {
 		byte = (char)(written % 251);
@@ -420,7 +420,7 @@ START_TEST(input_attached_console_is_told_of_room)
 	ssize_t len;
 	uint64_t got = 0;
 
-	add(OPTIONS_CONSOLE_FILE, NULL);
+	add(OPTIONS_TO_FILE, NULL);
 	begin();
 	chardev = consoles_main(consoles);
 	ck_assert_int_eq(chardev_set_tap(chardev, &tap, &err), 0);
@@ -468,9 +468,9 @@ START_TEST(start_size_of_the_terminal_is_told_and_followed)
 	ck_assert_int_eq(dup2(slave, STDIN_FILENO), STDIN_FILENO);
 	ck_assert_int_eq(dup2(slave, STDOUT_FILENO), STDOUT_FILENO);
 	set_size(master, 120, 40);
-	add(OPTIONS_CONSOLE_NULL, agent);
-	add(OPTIONS_CONSOLE_NULL, NULL);
-	add(OPTIONS_CONSOLE_STDIO, NULL);
+	add(OPTIONS_TO_NULL, agent);
+	add(OPTIONS_TO_NULL, NULL);
+	add(OPTIONS_TO_STDIO, NULL);
 	begin();
 	ck_assert_uint_eq(seen.sizes, 1);
 	ck_assert_uint_eq(seen.size_port, 1);
@@ -495,7 +495,7 @@ START_TEST(start_without_terminal_no_size_is_told)
 	int fds[2];
 
 	stdio(fds);
-	add(OPTIONS_CONSOLE_STDIO, NULL);
+	add(OPTIONS_TO_STDIO, NULL);
 	begin();
 	settle();
 	ck_assert_uint_eq(seen.sizes, 0);

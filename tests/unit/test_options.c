@@ -47,7 +47,7 @@ START_TEST(options_parse_kernel_alone_gives_defaults)
 	ck_assert_uint_eq(options.cpus, 1);
 	ck_assert_uint_eq(options.machine, ARCH_PROFILE_AUTO);
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_AUTO);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_STDIO);
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_STDIO);
 	ck_assert_uint_eq(options.disks.count, 0);
 	ck_assert_uint_eq(options.nets.count, 0);
 	ck_assert_uint_eq(options.consoles.count, 0);
@@ -72,8 +72,8 @@ START_TEST(options_parse_all_forms_of_a_word_are_taken)
 	ck_assert_str_eq(options.kernel, "vmlinux");
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
 	ck_assert(options.no_reboot);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_FILE);
-	ck_assert_str_eq(options.serial_file, "out.txt");
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_FILE);
+	ck_assert_str_eq(options.serial.file, "out.txt");
 }
 END_TEST
 
@@ -182,9 +182,12 @@ static const struct {
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},
 	{{"--serial", "stdio,file=x"}, {"--serial", "twice"}},
 	{{"--serial", "file="}, {"--serial,file", "text"}},
-	{{"--serial", "file"}, {"--serial", "stdio|null|file=FILE"}},
+	{{"--serial", "file"},
+	 {"--serial", "stdio|null|file=FILE|socket=PATH"}},
 	{{"--serial", "stdio,file"}, {"--serial", "twice"}},
-	{{"--serial", ""}, {"--serial", "file=FILE", "\"\""}},
+	{{"--serial", "file=x,socket=y"}, {"--serial", "twice"}},
+	{{"--serial", "socket="}, {"--serial,socket", "text"}},
+	{{"--serial", ""}, {"--serial", "file=FILE|socket=PATH", "\"\""}},
 	{{"-k", "a,entry"}, {"--kernel,entry", "auto|bzimage", "\"\""}},
 	{{"-m", "1G,hugepages"}, {"--memory,hugepages", "2M|1G", "\"\""}},
 	{{"--timeout", "0s"}, {"--timeout", "1ms"}},
@@ -330,13 +333,11 @@ static const struct {
 	const char *words[WORDS_MAX];
 	unsigned int serial;
 } ends[] = {
-	{{"k"}, OPTIONS_SERIAL_STDIO},
-	{{"k", "--console", "null"}, OPTIONS_SERIAL_STDIO},
-	{{"k", "--console", "stdio"}, OPTIONS_SERIAL_NULL},
-	{{"k", "--console", "file=a", "--console", "stdio"},
-	 OPTIONS_SERIAL_NULL},
-	{{"k", "--console", "stdio", "--serial", "file=a"},
-	 OPTIONS_SERIAL_FILE},
+	{{"k"}, OPTIONS_TO_STDIO},
+	{{"k", "--console", "null"}, OPTIONS_TO_STDIO},
+	{{"k", "--console", "stdio"}, OPTIONS_TO_NULL},
+	{{"k", "--console", "file=a", "--console", "stdio"}, OPTIONS_TO_NULL},
+	{{"k", "--console", "stdio", "--serial", "file=a"}, OPTIONS_TO_FILE},
 	{{"k", "--console", "stdio", "--serial", "stdio"}, 0},
 	{{"k", "--console", "stdio", "--console", "stdio"}, 0},
 };
@@ -347,7 +348,7 @@ START_TEST(options_parse_one_device_has_stdio)
 
 	ck_assert_int_eq(parse(ends[_i].words), fine ? 0 : -EINVAL);
 	if (fine)
-		ck_assert_uint_eq(options.serial, ends[_i].serial);
+		ck_assert_uint_eq(options.serial.to, ends[_i].serial);
 	else
 		ck_assert_ptr_nonnull(strstr(err.text, "stdio"));
 }
@@ -360,8 +361,8 @@ START_TEST(options_parse_consoles_are_ports_of_one_device)
 			 0);
 	ck_assert_uint_eq(options.consoles.count, 2);
 	ck_assert_uint_eq(options.consoles.items[0].common.slot, 4);
-	ck_assert_uint_eq(options.consoles.items[1].to, OPTIONS_CONSOLE_SOCKET);
-	ck_assert_str_eq(options.consoles.items[1].socket, "s");
+	ck_assert_uint_eq(options.consoles.items[1].end.to, OPTIONS_TO_SOCKET);
+	ck_assert_str_eq(options.consoles.items[1].end.socket, "s");
 	ck_assert_str_eq(options.consoles.items[1].name, "org.x");
 	options_fini(&options);
 	ck_assert_int_eq(
@@ -416,7 +417,7 @@ START_TEST(options_parse_main_key_may_be_named)
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
 	ck_assert_uint_eq(options.memory, 64u << 20);
 	ck_assert_uint_eq(options.hugepages, 2u << 20);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_NULL);
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_NULL);
 }
 END_TEST
 

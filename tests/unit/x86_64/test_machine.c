@@ -58,7 +58,7 @@ static void run_child(const struct machine_case *how, int out)
 		.kernel = path,
 		.memory = UINT64_C(32) << 20,
 		.cpus = 1,
-		.serial = OPTIONS_SERIAL_STDIO,
+		.serial.to = OPTIONS_TO_STDIO,
 		.grace = how->grace,
 		.timeout = how->timeout,
 	};
