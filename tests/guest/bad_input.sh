@@ -258,7 +258,7 @@ case_disk_locked()
 		sleep 0.1
 		tries=$((tries + 1))
 	done
-	bad disk_locked "--disk $disk.*in use" run "$exit_elf" -d "$disk"
+	expect_bad disk_locked "--disk $disk.*in use" run "$exit_elf" -d "$disk"
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	exec {feed}>&-

@@ -27,11 +27,16 @@ check_fail() {
 check_prepare_linux() {
 	local module modules=() format image
 
-	for module in button evdev pvpanic pvpanic-mmio; do
+	for module in button evdev pvpanic pvpanic-mmio virtio_ring virtio \
+		virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
+		virtio_mmio failover net_failover virtio_blk virtio_net \
+		virtio_console virtio-rng; do
 		modules+=(-m "$kernel/modules/$module.ko")
 	done
 	tests/setup/initramfs.sh -o "$out/guest.cpio" "${modules[@]}" \
-		tests/rig/guest_init.sh
+		-f tests/rig/guest_devices.sh=devices.sh tests/rig/guest_init.sh
+	tests/setup/tools.sh "$out/tools.img" lspci fio mke2fs ethtool iperf3 \
+		rngtest
 	for format in gzip xz lzma zstd bzip2; do
 		image=$out/kernel.$format
 		[[ ! $image -nt $kernel/vmlinux ]] || continue

@@ -29,6 +29,13 @@ packages() {
 		guest	xz-utils	unpacks Debian's generic kernel
 		rig	qemu-system-x86	the nested KVM
 		rig	passt	user-mode networking
+		rig	iproute2	taps
+		rig	e2fsprogs	a disk with tools, a look into images
+		rig	pciutils	lspci, in guests as these
+		rig	fio	writes and verifies
+		rig	ethtool	offloads
+		rig	iperf3	streams
+		rig	rng-tools5|rng-tools-debian|rng-tools	rngtest
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	procps	pgrep and pkill

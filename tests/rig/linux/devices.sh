@@ -1,8 +1,6 @@
-# shellcheck shell=bash
-# Sourced by suite.sh: Linux with virtio devices. What guests do with them is
-# in the lines that each case gives them; /devices.sh there is
-# guest_devices.sh.
-# shellcheck disable=SC2154,SC2317 # variables and callers are in suite.sh
+# shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
+# Linux with virtio devices. What guests do with them is in the lines that each
+# case gives them; /devices.sh there is guest_devices.sh.
 
 tools=$shared/tools.img
 
@@ -37,14 +35,6 @@ devices_uplink() {
 # devices_say NAME: what the console's line `NAME: ` says.
 devices_say() {
 	sed -nE "s/^$1: (.*[^\r])\r?$/\1/p" "$out" | head -n 1
-}
-
-# A directory for the sockets of named machines.
-devices_named() {
-	export XDG_RUNTIME_DIR=$work/runtime
-	mkdir -p "$XDG_RUNTIME_DIR"
-	chown 65534:65534 "$XDG_RUNTIME_DIR"
-	chmod 0700 "$XDG_RUNTIME_DIR"
 }
 
 devices_same() {
@@ -220,7 +210,6 @@ case_devices_block_resize() {
 		devices_try 100 grep -q 32768 /sys/block/vda/size
 		echo "size $(cat /sys/block/vda/size)"
 	END
-	devices_named
 	suite_start -d "$work/disk" --name "$name"
 	suite_await 1 '^size 16384'
 	"${user[@]}" "$bantam" ctl "$name" resize block0 size=16M >"$work/ctl" 2>&1 ||
@@ -311,7 +300,6 @@ case_devices_net_link() {
 		devices_try 100 grep -q 1 /sys/class/net/eth0/carrier
 		ping -c 1 10.9.0.1 | sed 's/^/ping: /'
 	END
-	devices_named
 	suite_start -n tap=tap0 --name "$name"
 	suite_await 1 '^carrier 1'
 	"${user[@]}" "$bantam" ctl "$name" link net0 down >"$work/ctl" 2>&1 ||
@@ -414,7 +402,7 @@ suite_matrix() {
 		sed 's/^/irq: /' /proc/interrupts
 		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
 	END
-	suite_start -m 512M -c "$1" -a "quiet $4" \
+	suite_start -m 512M -c "$1" -a "$append $4" \
 		-d "$work/disk,queues=$2,$3" -n "tap=tap0,queues=$2,$3" \
 		--rng "source=/dev/urandom,$3" --console "file=$work/hvc0,$3"
 	suite_end 0
