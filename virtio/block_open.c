@@ -289,6 +289,20 @@ static bool block_open_direct_align(struct block_opening *o)
 	       d->offset_align && d->offset_align <= BLOCK_BLOCK_SIZE_MAX;
 }
 
+/* An overlay file system takes O_DIRECT, and the one under it may not. */
+static bool block_open_direct_works(const struct block_opening *o)
+{
+	const struct block_description *d = &o->description;
+	void *buf;
+	ssize_t n;
+
+	if (posix_memalign(&buf, BLOCK_BLOCK_SIZE_MAX, d->offset_align))
+		return true;
+	n = pread(o->fds[BLOCK_FD_IMAGE], buf, d->offset_align, 0);
+	free(buf);
+	return n >= 0 || errno != EINVAL;
+}
+
 static int block_open_direct(struct block_opening *o, struct error *err)
 {
 	struct block_description *d = &o->description;
@@ -299,7 +313,7 @@ static int block_open_direct(struct block_opening *o, struct error *err)
 	if (!d->direct)
 		return 0;
 	if (fcntl(o->fds[BLOCK_FD_IMAGE], F_SETFL, O_DIRECT) < 0 ||
-	    !block_open_direct_align(o))
+	    !block_open_direct_align(o) || !block_open_direct_works(o))
 		return error_set(err, EINVAL,
 				 "%s: direct: the file system of this file "
 				 "has no O_DIRECT; leave ,direct out",

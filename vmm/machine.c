@@ -136,6 +136,8 @@ static int machine_make_signals(struct machine *machine)
 	sigaddset(&blocked, SIGRTMIN);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* A disk that may not grow is an error of the guest's request. */
+	signal(SIGXFSZ, SIG_IGN);
 
 	machine->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (machine->signal_fd < 0)

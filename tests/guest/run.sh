@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs the guests of this folder on /dev/kvm, and outcomes.sh, doctor.sh and
-# bad_input.sh at the end: one line a case. See cases.sh for the environment;
-# FLOOD is how many bytes a guest prints that nobody reads, few by default
-# because an exit to user space is slow on some KVMs (3145728 overruns bantam's
-# own buffer as well).
+# Runs the guests of this folder on /dev/kvm, and devices.sh, outcomes.sh,
+# doctor.sh and bad_input.sh at the end: one line a case. See cases.sh for the
+# environment; FLOOD is how many bytes a guest prints that nobody reads, few by
+# default because an exit to user space is slow on some KVMs (3145728 overruns
+# bantam's own buffer as well).
 set -u
 # shellcheck source=tests/guest/cases.sh
 . tests/guest/cases.sh
@@ -351,7 +351,7 @@ case_big_memory
 
 summary
 status=$?
-for script in outcomes doctor bad_input; do
+for script in devices outcomes doctor bad_input; do
 	tests/guest/$script.sh || status=1
 done
 exit $status
