@@ -383,10 +383,10 @@ static void expect_cut_failure(struct run *run, enum pack_kind kind,
 
 START_TEST(unpack_small_stream_cut_anywhere_is_refused)
 {
-	uint8_t *want = data_new(2000);
+	uint8_t *want = data_new(700);
 	struct run run;
 
-	run_init_packed(&run, (enum pack_kind)_i, want, 2000);
+	run_init_packed(&run, (enum pack_kind)_i, want, 700);
 	for (uint64_t cut = 0; cut < run.image.size; cut++)
 		expect_cut_failure(&run, (enum pack_kind)_i, cut);
 	run_fini(&run);
@@ -394,16 +394,16 @@ START_TEST(unpack_small_stream_cut_anywhere_is_refused)
 }
 END_TEST
 
-START_TEST(unpack_large_stream_cut_at_50_places_is_refused)
+START_TEST(unpack_large_stream_cut_at_20_places_is_refused)
 {
 	size_t len = large_size((enum pack_kind)_i);
 	uint8_t *want = data_new(len);
 	struct run run;
 
 	run_init_packed(&run, (enum pack_kind)_i, want, len);
-	for (uint64_t i = 0; i < 50; i++)
+	for (uint64_t i = 0; i < 20; i++)
 		expect_cut_failure(&run, (enum pack_kind)_i,
-				   run.image.size * i / 50);
+				   run.image.size * i / 20);
 	run_fini(&run);
 	free(want);
 }
@@ -452,11 +452,11 @@ static void expect_flip_harmless(struct run *run, enum pack_kind kind,
 
 START_TEST(unpack_small_stream_with_any_flipped_bit_is_harmless)
 {
-	uint8_t *want = data_new(1000);
+	uint8_t *want = data_new(250);
 	struct run run;
 
-	run_init_packed(&run, (enum pack_kind)_i, want, 1000);
-	run.bound = 4000;
+	run_init_packed(&run, (enum pack_kind)_i, want, 250);
+	run.bound = 1000;
 	for (uint64_t at = 0; at < run.image.size; at++) {
 		for (unsigned int bit = 0; bit < 8; bit++)
 			expect_flip_harmless(&run, (enum pack_kind)_i, at, bit);
@@ -475,7 +475,7 @@ START_TEST(unpack_large_stream_with_flipped_bits_is_harmless)
 
 	run_init_packed(&run, (enum pack_kind)_i, want, len);
 	run.bound = len;
-	for (int i = 0; i < 50; i++)
+	for (int i = 0; i < 20; i++)
 		expect_flip_harmless(&run, (enum pack_kind)_i,
 				     random_next(&seed) % run.image.size,
 				     random_next(&seed) % 8);
@@ -530,7 +530,7 @@ static void peak_rss_reset(void)
 
 START_TEST(unpack_bomb_ends_at_the_bound)
 {
-	size_t len = pack_infos[_i].slow ? 64 * MIB : 1024 * MIB;
+	size_t len = pack_infos[_i].slow ? 32 * MIB : 128 * MIB;
 	uint8_t *zeros =
 		mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct run run;
@@ -743,7 +743,7 @@ static Suite *unpack_suite(void)
 	tcase_add_loop_test(tc, unpack_sink_error_ends_it, 0, PACK_KINDS);
 	tcase_add_loop_test(tc, unpack_small_stream_cut_anywhere_is_refused, 0,
 			    PACK_KINDS);
-	tcase_add_loop_test(tc, unpack_large_stream_cut_at_50_places_is_refused,
+	tcase_add_loop_test(tc, unpack_large_stream_cut_at_20_places_is_refused,
 			    0, PACK_KINDS);
 	tcase_add_loop_test(tc, unpack_file_truncated_after_opening_is_refused,
 			    0, PACK_KINDS);

@@ -15,6 +15,7 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include "tests/unit/support/kvm.h"
 #include "vmm/base/guest_mem.h"
 
 #define CODE	0x1000
@@ -252,7 +253,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 20);
-	if (!kvm_open(&kvm, &err)) {
+	if (kvm_test_available("test_vcpu") && !kvm_open(&kvm, &err)) {
 		tcase_add_test(tcase, vcpus_stop_again_and_again_never_hangs);
 		tcase_add_test(tcase, vcpus_go_guest_goes_on_where_it_was);
 		tcase_add_test(
@@ -262,8 +263,6 @@ int main(void)
 			       vcpus_stop_pending_port_access_is_completed);
 		tcase_add_test(tcase, vcpus_triple_fault_is_reported_once);
 		tcase_add_test(tcase, vcpus_free_running_ones_are_joined);
-	} else {
-		printf("skip: vcpu: %s\n", err.text);
 	}
 	kvm_close(&kvm);
 	tcase_add_test(pure, kvm_explain_says_what_to_do);
