@@ -10,6 +10,8 @@ include tests/fuzz/fuzz.mk
 submake = $(MAKE) --no-print-directory \
 	$(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
+script_bins := $B/tests/script/hostile $B/tests/script/talk
+
 check_env = B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)'
 
 # Not by its own name in the recipe, which make -n would then run.
@@ -32,13 +34,13 @@ check-fast: ## unit tests, freestanding guests, scripts: about a minute
 	@$(check_env) tests/check.sh layers unit cli guest script
 
 .PHONY: check-build
-check-build: $B/bantam $B/tests/script/hostile $(unit_bins) $(guests)
+check-build: $B/bantam $(script_bins) $(unit_bins) $(guests)
 
 .PHONY: lint
 lint: ## layout, static analysis, scripts, manual pages
 	@tests/setup/deps.sh build check lint
 	@CPPFLAGS="$(subst ",\",$(all_cppflags))" tests/lint/run.sh
 
-$B/tests/script/hostile: $B/tests/script/hostile.o
+$(script_bins): $B/tests/script/%: $B/tests/script/%.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^

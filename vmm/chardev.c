@@ -1,5 +1,5 @@
 /*
- * The host's end of a serial port.
+ * The host's end of a port on which a guest prints and reads.
  *
  * Input waits in a small buffer here while the device has no room. A pipe or
  * file is read only when that buffer is empty, so that its writer waits; a
@@ -270,6 +270,39 @@ size_t chardev_input(struct chardev *chardev, const uint8_t *data, size_t len)
 	return taken;
 }
 
+int chardev_connect(struct chardev *chardev, int fd)
+{
+	int rc = loop_fd_add(chardev->config.loop, &chardev->source, fd,
+			     EPOLLIN, chardev_readable, chardev);
+
+	if (rc) {
+		close(fd);
+		return rc;
+	}
+	chardev->own_fd = fd;
+	chardev->input_open = true;
+	chardev->input_waits = true;
+	chardev_pump(chardev);
+	return 0;
+}
+
+void chardev_disconnect(struct chardev *chardev)
+{
+	size_t most = sizeof(chardev->input) - CHARDEV_READ_SIZE;
+
+	if (chardev->own_fd < 0)
+		return;
+	while (chardev->input_open &&
+	       chardev->input_end - chardev->input_start <= most &&
+	       chardev_read(chardev))
+		chardev_deliver(chardev);
+	chardev->input_open = false;
+	loop_fd_remove(chardev->source);
+	chardev->source = NULL;
+	close(chardev->own_fd);
+	chardev->own_fd = -1;
+}
+
 /* --- Life ------------------------------------------------------------------
  */
 
@@ -319,7 +352,7 @@ err_free:
 	chardev_free(chardev);
 err_output:
 	stream_free(config->output);
-	return error_set(err, -rc, "--serial: %s", strerror(-rc));
+	return error_set(err, -rc, "%s: %s", config->name, strerror(-rc));
 }
 
 void chardev_free(struct chardev *chardev)
@@ -350,9 +383,8 @@ int chardev_start(struct chardev *chardev, struct error *err)
 			 chardev_input_fd(chardev), EPOLLIN, chardev_readable,
 			 chardev);
 	if (rc && rc != -EPERM)
-		return error_set(err, -rc,
-				 "--serial: cannot wait for input: %s",
-				 strerror(-rc));
+		return error_set(err, -rc, "%s: cannot wait for input: %s",
+				 chardev->config.name, strerror(-rc));
 	chardev->input_open = true;
 	chardev->input_waits = !rc;
 	chardev_pump(chardev);

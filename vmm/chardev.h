@@ -1,8 +1,9 @@
 /*
- * The host's end of a serial port: output to a stream, past the eyes of a
- * watch, and to whoever else listens; input from a descriptor, past the escape
- * keys when that is a terminal, or from attached consoles, at the pace of the
- * guest.
+ * The host's end of a port on which a guest prints and reads, whatever device
+ * that is: output to a stream, past the eyes of a watch, and to whoever else
+ * listens; input from a descriptor, past the escape keys when that is a
+ * terminal, from a socket's client, or from attached consoles, at the pace of
+ * the guest. console_end.h makes one as a user's option says.
  */
 #ifndef VMM_CHARDEV_H
 #define VMM_CHARDEV_H
@@ -20,6 +21,7 @@
 struct chardev;
 
 struct chardev_config {
+	const char *name;      /* borrowed, for messages: the option */
 	struct loop *loop;     /* borrowed */
 	struct stream *output; /* owned from now on; NULL: output is dropped */
 	int input_fd;	       /* borrowed; -1 for none */
@@ -55,6 +57,20 @@ struct char_backend chardev_backend(struct chardev *chardev);
 
 /* Begin to read input: the device is there now. Main thread. */
 int chardev_start(struct chardev *chardev, struct error *err);
+
+/**
+ * chardev_connect() - Read input from a client's socket from now on.
+ * @fd: non-blocking, that no one else has given to the loop; owned from now on,
+ *	also by a failure
+ *
+ * For one without input_fd, after chardev_start(). The end of its input is no
+ * reason to let go of it. Main thread. Return: 0 or a negative errno.
+ */
+int chardev_connect(struct chardev *chardev, int fd);
+
+/* The client has gone: what it sent last is taken as far as there is room. Main
+ * thread; without a client nothing to do. */
+void chardev_disconnect(struct chardev *chardev);
 
 /* Who else listens and types: attached consoles. Main thread. */
 struct chardev_tap {

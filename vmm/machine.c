@@ -127,27 +127,6 @@ static int machine_make_loop(struct machine *machine, struct error *err)
 	return 0;
 }
 
-/* For --dry-run: would machine_control_new() have the name? */
-static int machine_check_name(const char *name, struct error *err)
-{
-	struct sockaddr_un address;
-	int fd, rc;
-
-	rc = names_address(name, &address, err);
-	if (rc)
-		return rc;
-	rc = names_connect(&address, &fd);
-	if (!rc)
-		close(fd);
-	if (!rc || rc == -EAGAIN)
-		return error_set(err, EADDRINUSE,
-				 "--name %s: a machine of this name is "
-				 "running; choose another name, or end it with "
-				 "`bantam stop %s`",
-				 name, name);
-	return 0;
-}
-
 static int machine_make_control(struct machine *machine, struct error *err)
 {
 	const char *name = machine->options->name;
@@ -156,7 +135,7 @@ static int machine_make_control(struct machine *machine, struct error *err)
 	if (!name)
 		return 0;
 	if (machine->options->dry_run)
-		return machine_check_name(name, err);
+		return names_check_free(name, err);
 	rc = machine_control_new(&machine->control, machine, machine->loop,
 				 name, err);
 	if (rc)
@@ -176,7 +155,7 @@ static int machine_make_arch(struct machine *machine, struct error *err)
 		.kernel = &machine->kernel,
 		.initrd = options->initrd ? &machine->initrd : NULL,
 		.cmdline = options->append ? options->append : "",
-		.console_on_serial = options->serial != OPTIONS_SERIAL_NULL,
+		.console_on_serial = options->serial.to != OPTIONS_TO_NULL,
 		.serial = chardev_backend(machine->serial),
 	};
 
@@ -270,7 +249,7 @@ static void machine_free(struct machine *machine)
 		bus_free(machine->buses[i]);
 	kvm_close(&machine->kvm);
 	machine_control_free(machine->control);
-	chardev_free(machine->serial);
+	console_end_free(machine->serial_end);
 	loop_free(machine->loop);
 	if (machine->signal_fd >= 0)
 		close(machine->signal_fd);
@@ -287,7 +266,7 @@ static int machine_go(struct machine *machine, struct error *err)
 {
 	int rc;
 
-	if (machine->options->serial == OPTIONS_SERIAL_STDIO)
+	if (machine->options->serial.to == OPTIONS_TO_STDIO)
 		terminal_raw();
 	rc = chardev_start(machine->serial, err);
 	if (rc)

@@ -31,7 +31,7 @@
 
 struct machine_control {
 	struct machine *machine; /* borrowed */
-	struct names_claim *claim;
+	struct listen_claim *claim;
 	struct control *control;
 	struct machine_observer observer;
 	uint64_t printed; /* bytes of serial output so far */
@@ -434,7 +434,7 @@ int machine_control_new(struct machine_control **out, struct machine *machine,
 	ret = names_claim(&control->claim, name, err);
 	if (ret < 0)
 		goto err_free;
-	config.fd = names_claim_fd(control->claim);
+	config.fd = listen_fd(control->claim);
 	config.table.methods = machine_control_methods(&config.table.count);
 	ret = control_new(&control->control, &config, err);
 	if (ret < 0)
@@ -443,7 +443,7 @@ int machine_control_new(struct machine_control **out, struct machine *machine,
 	return 0;
 
 err_release:
-	names_release(control->claim);
+	listen_release(control->claim);
 err_free:
 	free(control);
 	return ret;
@@ -455,7 +455,7 @@ void machine_control_free(struct machine_control *control)
 		return;
 	control_flush(control->control, MACHINE_CONTROL_FLUSH_NS);
 	control_stop_listening(control->control);
-	names_release(control->claim);
+	listen_release(control->claim);
 	control_free(control->control);
 	free(control);
 }

@@ -21,6 +21,7 @@
 #include "vmm/base/loop.h"
 #include "vmm/bus.h"
 #include "vmm/chardev.h"
+#include "vmm/console_end.h"
 #include "vmm/kvm.h"
 #include "vmm/machine.h"
 #include "vmm/machine_control.h"
@@ -61,7 +62,8 @@ struct machine {
 	struct loop_wake *findings_wake;
 	struct loop_timer *timeout, *idle, *grace, *panic;
 	struct loop_fd *signals;
-	struct chardev *serial;
+	struct console_end *serial_end;
+	struct chardev *serial;		 /* of serial_end */
 	struct machine_control *control; /* NULL without --name */
 	struct kvm kvm;
 	struct bus *buses[BUS_KINDS];

@@ -3,10 +3,7 @@
  */
 #include "vmm/machine_private.h"
 
-#include <unistd.h>
-
 #include "vmm/terminal.h"
-#include "vmm/writable.h"
 
 /* --- The device's side, main thread ----------------------------------------
  */
@@ -59,37 +56,12 @@ static int machine_make_patterns(struct machine *machine, struct error *err)
 	return rc;
 }
 
-static int machine_open_output(struct machine *machine, struct stream **out,
-			       struct error *err)
-{
-	const struct options *options = machine->options;
-
-	*out = NULL;
-	switch ((enum options_serial)options->serial) {
-	case OPTIONS_SERIAL_STDIO:
-		if (options->dry_run)
-			return 0;
-		return stream_open_fd(out, machine->loop, STDOUT_FILENO,
-				      "standard output", err);
-	case OPTIONS_SERIAL_FILE:
-		if (options->dry_run)
-			return writable_check("--serial", options->serial_file,
-					      false, NULL, err);
-		return stream_open_file(out, machine->loop, "--serial",
-					options->serial_file, err);
-	case OPTIONS_SERIAL_NULL:
-		break;
-	}
-	return 0;
-}
-
 int machine_make_serial(struct machine *machine, struct error *err)
 {
-	bool stdio = machine->options->serial == OPTIONS_SERIAL_STDIO;
+	const struct options *options = machine->options;
 	struct chardev_config config = {
+		.name = "--serial",
 		.loop = machine->loop,
-		.input_fd = stdio ? STDIN_FILENO : -1,
-		.escapes = stdio && isatty(STDIN_FILENO),
 		.watch = machine_watched,
 		.room = machine_serial_room,
 		.input = machine_serial_input,
@@ -103,8 +75,15 @@ int machine_make_serial(struct machine *machine, struct error *err)
 		return rc;
 	config.fail_on = machine->fail_on;
 	config.expect = machine->expect;
-	rc = machine_open_output(machine, &config.output, err);
-	return rc ? rc : chardev_new(&machine->serial, &config, err);
+	if (options->dry_run)
+		rc = console_end_new_dry(&machine->serial_end, &options->serial,
+					 &config, err);
+	else
+		rc = console_end_new(&machine->serial_end, &options->serial,
+				     &config, err);
+	if (!rc)
+		machine->serial = console_end_chardev(machine->serial_end);
+	return rc;
 }
 
 int machine_tap_serial(struct machine *machine, struct error *err)

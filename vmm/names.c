@@ -1,15 +1,7 @@
 /*
  * Machines by name. The directory and what lies in it is the user's own, who
  * may have put anything there; nobody else can write to it, which is checked.
- *
- * Theory of operation. A name belongs to the process whose socket listens
- * there, and the kernel says whether one does: connect(2) to the socket of a
- * dead process is refused. To look and then to replace a stale socket is a
- * race between two starters; so both do it under flock(2) of the directory,
- * which leaves no file behind, and which the kernel drops when its holder
- * dies. Whoever crashes between bind(2) and listen(2) leaves a stale socket
- * like any other. An owner that ends listens until its socket is removed, so
- * that nobody takes it for stale.
+ * listen.c says how two machines do not share a name.
  */
 #include "vmm/names.h"
 
@@ -19,32 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "vmm/base/loop.h"
-
 #define NAMES_SUFFIX ".sock"
 /* Room for a directory; a socket's path is far shorter in the end. */
 #define NAMES_DIR_MAX 4096
-
-/* Connections that wait to be accepted. */
-#define NAMES_BACKLOG 16
-
-#define NAMES_LOCK_WAIT	 INT64_C(2000000000) /* ns */
-#define NAMES_LOCK_RETRY 5000000	     /* ns */
-
-struct names_claim {
-	int fd; /* owned */
-	struct sockaddr_un address;
-	dev_t dev; /* of the socket's file, to remove no other */
-	ino_t ino;
-};
 
 int names_check(const char *name, struct error *err)
 {
@@ -185,99 +160,12 @@ void names_list_free(char **names, size_t count)
 	free(names);
 }
 
-/* --- Sockets -------------------------------------------------------------- */
-
-static int names_socket(int *fd)
-{
-	*fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return *fd < 0 ? -errno : 0;
-}
-
 int names_connect(const struct sockaddr_un *address, int *fd)
 {
-	int ret = names_socket(fd);
-
-	if (ret < 0)
-		return ret;
-	if (connect(*fd, (const struct sockaddr *)address, sizeof(*address)) ==
-	    0)
-		return 0;
-	ret = -errno;
-	close(*fd);
-	*fd = -1;
-	return ret;
-}
-
-/* A name that is taken; fd: a connection to who has it, or -1. */
-static int names_in_use(const char *name, int fd, struct error *err)
-{
-	struct ucred peer = {.pid = 0};
-	socklen_t len = sizeof(peer);
-
-	if (fd >= 0) {
-		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-		close(fd);
-	}
-	return error_set(err, EADDRINUSE,
-			 "--name %s: a machine of this name is running "
-			 "(process %d); choose another name, or end it with "
-			 "`bantam stop %s`",
-			 name, (int)peer.pid, name);
-}
-
-/* Remove a socket that nobody listens on. Under the directory's lock. */
-static int names_remove_stale(const struct sockaddr_un *address,
-			      const char *name, struct error *err)
-{
-	const char *path = address->sun_path;
-	struct stat st;
-	int fd = -1;
-	int ret;
-
-	if (lstat(path, &st) < 0)
-		return errno == ENOENT
-			       ? 0
-			       : error_set(err, errno, "--name %s: %s: %s",
-					   name, path, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, EEXIST,
-				 "--name %s: %s: expected a socket or nothing, "
-				 "found another kind of file; remove it, or "
-				 "choose another name",
-				 name, path);
-	ret = names_connect(address, &fd);
-	if (ret == 0 || ret == -EAGAIN)
-		return names_in_use(name, fd, err);
-	if (ret != -ECONNREFUSED)
-		return error_set(err, -ret,
-				 "--name %s: %s: cannot tell whether it is in "
-				 "use: %s",
-				 name, path, strerror(-ret));
-	if (unlink(path) < 0 && errno != ENOENT)
-		return error_set(err, errno,
-				 "--name %s: %s: cannot remove what a machine "
-				 "left there: %s",
-				 name, path, strerror(errno));
-	return 0;
+	return listen_connect(address, fd);
 }
 
 /* --- The directory -------------------------------------------------------- */
-
-/* flock(2), with a deadline: its holder may be stopped in a debugger. */
-static int names_lock(int dir_fd)
-{
-	const struct timespec pause = {.tv_nsec = NAMES_LOCK_RETRY};
-	const int64_t deadline = loop_now() + NAMES_LOCK_WAIT;
-
-	while (flock(dir_fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (loop_now() > deadline)
-			return -ETIMEDOUT;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
-}
 
 static int names_check_directory(int dir_fd, const char *dir, struct error *err)
 {
@@ -319,7 +207,7 @@ static int names_open_directory(int *dir_fd, const char *dir, struct error *err)
 	ret = names_check_directory(*dir_fd, dir, err);
 	if (ret < 0)
 		goto err_close;
-	ret = names_lock(*dir_fd);
+	ret = listen_lock(*dir_fd);
 	if (ret < 0) {
 		error_set(err, -ret,
 			  "%s: cannot lock it: %s; does another bantam hang?",
@@ -335,104 +223,66 @@ err_close:
 
 /* --- Claims --------------------------------------------------------------- */
 
-/* Under the directory's lock. */
-static int names_listen(struct names_claim *claim, struct error *err)
+/* What messages say of a name; see names_words_init(). */
+struct names_words {
+	struct listen_words words;
+	char what[16 + NAMES_LEN_MAX];
+	char advice[64 + NAMES_LEN_MAX];
+};
+
+static void names_words_init(struct names_words *words, const char *name)
 {
-	const char *path = claim->address.sun_path;
+	snprintf(words->what, sizeof(words->what), "--name %.*s", NAMES_LEN_MAX,
+		 name);
+	snprintf(words->advice, sizeof(words->advice),
+		 "choose another name, or end it with `bantam stop %.*s`",
+		 NAMES_LEN_MAX, name);
+	words->words = (struct listen_words){
+		.what = words->what,
+		.in_use = "a machine of this name is running",
+		.advice = words->advice,
+		.other = "choose another name",
+	};
+}
+
+int names_check_free(const char *name, struct error *err)
+{
+	struct sockaddr_un address;
+	struct names_words words;
 	struct stat st;
 	int ret;
 
-	/* Before bind(2): the file has its mode from the first moment on. */
-	if (fchmod(claim->fd, 0600) < 0 ||
-	    bind(claim->fd, (const struct sockaddr *)&claim->address,
-		 sizeof(claim->address)) < 0)
-		return error_set(err, errno, "%s: cannot make the socket: %s",
-				 path, strerror(errno));
-	if (lstat(path, &st) < 0 || listen(claim->fd, NAMES_BACKLOG) < 0) {
-		ret = error_set(err, errno, "%s: cannot listen on it: %s", path,
-				strerror(errno));
-		unlink(path);
+	ret = names_address(name, &address, err);
+	/* There may be no directory yet. */
+	if (ret < 0 || lstat(address.sun_path, &st) < 0)
 		return ret;
-	}
-	claim->dev = st.st_dev;
-	claim->ino = st.st_ino;
-	return 0;
+	names_words_init(&words, name);
+	return listen_check(&address, &words.words, err);
 }
 
-static int names_claim_in(struct names_claim *claim, const char *dir,
-			  const char *name, struct error *err)
+int names_claim(struct listen_claim **out, const char *name, struct error *err)
 {
+	struct sockaddr_un address;
+	struct names_words words;
+	char dir[NAMES_DIR_MAX];
 	int dir_fd = -1;
 	int ret;
 
-	ret = names_open_directory(&dir_fd, dir, err);
-	if (ret < 0)
-		return ret;
-	ret = names_remove_stale(&claim->address, name, err);
-	if (ret == 0)
-		ret = names_listen(claim, err);
-	/* And with it goes the lock. */
-	close(dir_fd);
-	return ret;
-}
-
-int names_claim(struct names_claim **out, const char *name, struct error *err)
-{
-	struct names_claim *claim = calloc(1, sizeof(*claim));
-	char dir[NAMES_DIR_MAX];
-	int ret;
-
-	if (!claim)
-		return error_set(err, ENOMEM, "out of memory");
-	claim->fd = -1;
 	ret = names_check(name, err);
 	if (ret < 0) {
 		error_prefix(err, "--name: ");
-		goto err_free;
+		return ret;
 	}
 	ret = names_directory(dir, sizeof(dir), err);
+	if (ret == 0)
+		ret = names_fill(&address, dir, name, err);
+	if (ret == 0)
+		ret = names_open_directory(&dir_fd, dir, err);
 	if (ret < 0)
-		goto err_free;
-	ret = names_fill(&claim->address, dir, name, err);
-	if (ret < 0)
-		goto err_free;
-	ret = names_socket(&claim->fd);
-	if (ret < 0) {
-		error_set(err, -ret, "--name %s: cannot make a socket: %s",
-			  name, strerror(-ret));
-		goto err_free;
-	}
-	ret = names_claim_in(claim, dir, name, err);
-	if (ret < 0)
-		goto err_close;
-	*out = claim;
-	return 0;
-
-err_close:
-	close(claim->fd);
-err_free:
-	free(claim);
+		return ret;
+	names_words_init(&words, name);
+	ret = listen_claim_locked(out, &address, &words.words, err);
+	/* And with it goes the lock. */
+	close(dir_fd);
 	return ret;
-}
-
-int names_claim_fd(const struct names_claim *claim)
-{
-	return claim->fd;
-}
-
-void names_release(struct names_claim *claim)
-{
-	struct stat st;
-
-	if (!claim)
-		return;
-	/*
-	 * Its inode cannot be given to another file while the socket is open:
-	 * what is there now is ours, or somebody put it there by hand.
-	 */
-	if (lstat(claim->address.sun_path, &st) == 0 &&
-	    st.st_dev == claim->dev && st.st_ino == claim->ino)
-		unlink(claim->address.sun_path);
-	close(claim->fd);
-	free(claim);
 }

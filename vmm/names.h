@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "vmm/base/error.h"
+#include "vmm/listen.h"
 
 /* Bytes of a name. */
 #define NAMES_LEN_MAX 64
@@ -54,11 +55,16 @@ void names_list_free(char **names, size_t count);
  */
 int names_connect(const struct sockaddr_un *address, int *fd);
 
-struct names_claim;
+/**
+ * names_check_free() - Would names_claim() succeed? Makes nothing.
+ *
+ * Return: as names_claim().
+ */
+int names_check_free(const char *name, struct error *err);
 
 /**
  * names_claim() - Make a name ours and listen on its socket.
- * @out: for names_release()
+ * @out: for listen_release()
  * @name: as names_check() wants it
  * @err: names --name and what is in the way
  *
@@ -66,12 +72,6 @@ struct names_claim;
  * 0600. Waits up to 2 s for others that claim a name at the same time.
  * Return: 0, -EADDRINUSE if a process listens there, or a negative errno.
  */
-int names_claim(struct names_claim **out, const char *name, struct error *err);
-
-/* The listening socket: non-blocking, borrowed. */
-int names_claim_fd(const struct names_claim *claim);
-
-/* Remove the socket and close it. NULL is nothing to do. */
-void names_release(struct names_claim *claim);
+int names_claim(struct listen_claim **out, const char *name, struct error *err);
 
 #endif

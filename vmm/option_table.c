@@ -37,10 +37,11 @@ static const char *const table_machines[] = {
 };
 
 /* What is empty here is chosen by a key of its own. */
-static const char *const table_serials[] = {
-	[OPTIONS_SERIAL_STDIO] = "stdio",
-	[OPTIONS_SERIAL_FILE] = "",
-	[OPTIONS_SERIAL_NULL] = "null",
+static const char *const table_ends[] = {
+	[OPTIONS_TO_STDIO] = "stdio",
+	[OPTIONS_TO_FILE] = "",
+	[OPTIONS_TO_SOCKET] = "",
+	[OPTIONS_TO_NULL] = "null",
 	NULL,
 };
 
@@ -122,18 +123,28 @@ static const struct option_key table_serial[] = {
 	{
 		.name = "to",
 		.type = OPTION_CHOICE,
-		TABLE_AT(serial),
-		.choices = table_serials,
+		TABLE_AT(serial.to),
+		.choices = table_ends,
 		.preset = "stdio",
 	},
 	{
 		.name = "file",
 		.value = "FILE",
 		.type = OPTION_FILE,
-		TABLE_AT(serial_file),
+		TABLE_AT(serial.file),
 		.alternative = true,
-		.choice = OPTIONS_SERIAL_FILE,
+		.choice = OPTIONS_TO_FILE,
 		.help = "to this file; what was in it is lost",
+	},
+	{
+		.name = "socket",
+		.value = "PATH",
+		.type = OPTION_FILE,
+		TABLE_AT(serial.socket),
+		.alternative = true,
+		.choice = OPTIONS_TO_SOCKET,
+		.help = "to a Unix socket that is made there, for one client "
+			"at a time",
 	},
 };
 
@@ -255,6 +266,12 @@ const struct option option_table[] = {
 		.name = "serial",
 		TABLE_KEYS(table_serial),
 		.help = "where the serial port leads to",
+		.manual =
+			"A socket has mode 0600;\n"
+			"one that a dead process left is replaced.\n"
+			"A second client is turned away.\n"
+			"What is printed while nobody is connected, or faster "
+			"than is read, is dropped and counted.",
 	},
 	{
 		.name = "name",

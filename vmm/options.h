@@ -13,11 +13,18 @@
 #include "vmm/base/error.h"
 #include "vmm/base/log.h"
 
-/* Where a serial port leads to. */
-enum options_serial {
-	OPTIONS_SERIAL_STDIO,
-	OPTIONS_SERIAL_FILE,
-	OPTIONS_SERIAL_NULL,
+/* Where a port on which the guest prints leads to: one record for each. */
+enum options_to {
+	OPTIONS_TO_STDIO,
+	OPTIONS_TO_FILE,
+	OPTIONS_TO_SOCKET,
+	OPTIONS_TO_NULL,
+};
+
+struct options_end {
+	unsigned int to; /* enum options_to */
+	char *file;	 /* OPTIONS_TO_FILE, else NULL */
+	char *socket;	 /* OPTIONS_TO_SOCKET, else NULL */
 };
 
 /* What a repeatable option collected, in the order given. */
@@ -36,9 +43,8 @@ struct options {
 	uint64_t hugepages; /* bytes of a page; 0 for ordinary ones */
 	uint64_t cpus;
 	unsigned int machine; /* enum arch_profile */
-	unsigned int serial;  /* enum options_serial */
-	char *serial_file;    /* OPTIONS_SERIAL_FILE, else NULL */
-	char *name;	      /* NULL without; fit for a file's name */
+	struct options_end serial;
+	char *name; /* NULL without; fit for a file's name */
 
 	/* Its end. */
 	struct options_list expect;  /* extended regular expressions, checked */

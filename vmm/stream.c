@@ -39,11 +39,15 @@
 #define STREAM_REPORT_INTERVAL INT64_C(10000000000) /* ns */
 
 struct stream {
-	/* Set when it is opened. */
+	/* Set when it is opened, or a socket comes or goes. */
+	struct loop *loop;    /* borrowed; with gone */
 	char *name;	      /* owned */
-	int fd;		      /* what is written to; -1 with a sink */
+	int fd;		      /* what is written to; -1 with a sink, and
+				 while a socket is away */
 	stream_sink_fn *sink; /* NULL with a descriptor */
 	void *sink_ctx;	      /* borrowed */
+	void (*gone)(void *); /* NULL if a reader that has gone is the last */
+	void *gone_ctx;	      /* borrowed */
 	bool fd_owned;
 	bool socket;
 	int restore_flags;	/* O_NONBLOCK was added to these; -1 if not */
@@ -59,7 +63,7 @@ struct stream {
 	uint8_t *ring; /* owned, STREAM_RING_SIZE; see above for its content */
 	size_t head;   /* first byte that waits */
 	size_t used;   /* bytes that wait */
-	bool broken;   /* the reader has gone */
+	bool broken;   /* the reader has gone, or there is none yet */
 	uint64_t dropped;
 };
 
@@ -141,9 +145,14 @@ static void stream_discard(struct stream *stream, bool last)
 	pthread_mutex_unlock(&stream->lock);
 }
 
-/* The other end has gone for good: say so once, and carry on without it. */
+/* The other end has gone: if for good, say so once, and carry on without it. */
 static void stream_break(struct stream *stream, int errnum)
 {
+	if (stream->gone) {
+		stream_detach(stream);
+		stream->gone(stream->gone_ctx);
+		return;
+	}
 	stream_discard(stream, true);
 	loop_fd_remove(stream->source);
 	stream->source = NULL;
@@ -163,17 +172,19 @@ static bool stream_is_broken(struct stream *stream)
 	return broken;
 }
 
-/* Say what was dropped since the last time. The loss after a break is not
- * news. */
+/* Say what was dropped since the last time. The loss after the last reader's
+ * going is not news. */
 static void stream_report(struct stream *stream)
 {
 	uint64_t dropped = stream_dropped(stream);
 
-	if (dropped == stream->dropped_reported || stream_is_broken(stream))
+	if (dropped == stream->dropped_reported ||
+	    (stream_is_broken(stream) && !stream->gone))
 		return;
 	log_warn("%s: %" PRIu64 " bytes of the guest's output were dropped, "
-		 "its reader did not keep up",
-		 stream->name, dropped - stream->dropped_reported);
+		 "%sits reader did not keep up",
+		 stream->name, dropped - stream->dropped_reported,
+		 stream->gone ? "nobody was connected or " : "");
 	stream->dropped_reported = dropped;
 	stream->next_report = loop_now() + STREAM_REPORT_INTERVAL;
 }
@@ -343,10 +354,27 @@ static int stream_start(struct stream *stream, struct loop *loop)
 	return ret == -EPERM ? 0 : ret;
 }
 
+/* It leads nowhere yet. */
+static struct stream *stream_alloc(const char *name)
+{
+	struct stream *stream = calloc(1, sizeof(*stream));
+
+	if (!stream)
+		return NULL;
+	pthread_mutex_init(&stream->lock, NULL);
+	stream->fd = -1;
+	stream->restore_flags = -1;
+	stream->name = strdup(name);
+	if (stream->name)
+		return stream;
+	stream_free(stream);
+	return NULL;
+}
+
 static int stream_new(struct stream **out, struct loop *loop, int fd,
 		      bool fd_owned, const char *name, struct error *err)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *stream = stream_alloc(name);
 	int ret;
 
 	if (!stream) {
@@ -354,12 +382,9 @@ static int stream_new(struct stream **out, struct loop *loop, int fd,
 			close(fd);
 		return error_set(err, ENOMEM, "%s: out of memory", name);
 	}
-	pthread_mutex_init(&stream->lock, NULL);
 	stream->fd = fd;
 	stream->fd_owned = fd_owned;
-	stream->restore_flags = -1;
-	stream->name = strdup(name);
-	ret = stream->name ? stream_start(stream, loop) : -ENOMEM;
+	ret = stream_start(stream, loop);
 	if (ret < 0) {
 		error_set(err, -ret, "%s: cannot write there: %s", name,
 			  strerror(-ret));
@@ -373,28 +398,71 @@ static int stream_new(struct stream **out, struct loop *loop, int fd,
 int stream_open_sink(struct stream **out, struct loop *loop,
 		     stream_sink_fn *sink, void *ctx, struct error *err)
 {
-	struct stream *stream = calloc(1, sizeof(*stream));
+	struct stream *stream = stream_alloc("attached consoles");
 	int ret = -ENOMEM;
 
-	if (!stream)
-		goto err;
-	pthread_mutex_init(&stream->lock, NULL);
-	stream->fd = -1;
-	stream->restore_flags = -1;
-	stream->sink = sink;
-	stream->sink_ctx = ctx;
-	stream->name = strdup("attached consoles");
-	ret = stream->name ? stream_start(stream, loop) : -ENOMEM;
-	if (ret < 0)
-		goto err_free;
+	if (stream) {
+		stream->sink = sink;
+		stream->sink_ctx = ctx;
+		ret = stream_start(stream, loop);
+	}
+	if (ret < 0) {
+		stream_free(stream);
+		return error_set(err, -ret,
+				 "cannot copy the guest's output: %s",
+				 strerror(-ret));
+	}
 	*out = stream;
 	return 0;
+}
 
-err_free:
-	stream_free(stream);
-err:
-	return error_set(err, -ret, "cannot copy the guest's output: %s",
-			 strerror(-ret));
+int stream_open_away(struct stream **out, struct loop *loop, const char *name,
+		     void (*gone)(void *ctx), void *ctx, struct error *err)
+{
+	struct stream *stream = stream_alloc(name);
+	int ret = stream ? stream_start_ring(stream, loop) : -ENOMEM;
+
+	if (ret < 0) {
+		stream_free(stream);
+		return error_set(err, -ret, "%s: %s", name, strerror(-ret));
+	}
+	stream->loop = loop;
+	stream->gone = gone;
+	stream->gone_ctx = ctx;
+	stream->socket = true;
+	stream->fd_owned = true;
+	stream->broken = true;
+	*out = stream;
+	return 0;
+}
+
+int stream_attach(struct stream *stream, int fd)
+{
+	int ret = loop_fd_add(stream->loop, &stream->source, fd, 0,
+			      stream_ready, stream);
+
+	if (ret < 0) {
+		close(fd);
+		return ret;
+	}
+	/* A client chooses how often it comes. */
+	if (loop_now() >= stream->next_report)
+		stream_report(stream);
+	stream->fd = fd;
+	pthread_mutex_lock(&stream->lock);
+	stream->broken = false;
+	pthread_mutex_unlock(&stream->lock);
+	return 0;
+}
+
+void stream_detach(struct stream *stream)
+{
+	stream_discard(stream, true);
+	loop_fd_remove(stream->source);
+	stream->source = NULL;
+	if (stream->fd >= 0)
+		close(stream->fd);
+	stream->fd = -1;
 }
 
 int stream_open_fd(struct stream **out, struct loop *loop, int fd,
@@ -438,7 +506,7 @@ void stream_free(struct stream *stream)
 	loop_wake_remove(stream->wake);
 	if (stream->restore_flags >= 0)
 		fcntl(stream->fd, F_SETFL, stream->restore_flags);
-	if (stream->fd_owned)
+	if (stream->fd_owned && stream->fd >= 0)
 		close(stream->fd);
 	if (stream->ring)
 		munmap(stream->ring, STREAM_RING_SIZE);

@@ -1,8 +1,8 @@
 /*
  * Where the guest's output goes: stdout, a file, a function on the main thread,
- * nothing (a NULL stream). A vCPU thread only appends to a bounded ring; the
- * main thread writes it out when the other end takes it. A reader that stops
- * reading costs output, which is counted, and never time.
+ * sockets that come and go, nothing (a NULL stream). A vCPU thread only appends
+ * to a bounded ring; the main thread writes it out when the other end takes it.
+ * A reader that stops reading costs output, which is counted, and never time.
  */
 #ifndef VMM_STREAM_H
 #define VMM_STREAM_H
@@ -54,6 +54,32 @@ typedef void stream_sink_fn(void *ctx, const uint8_t *data, size_t len);
  */
 int stream_open_sink(struct stream **out, struct loop *loop,
 		     stream_sink_fn *sink, void *ctx, struct error *err);
+
+/**
+ * stream_open_away() - Write to sockets that come and go.
+ * @name: for messages, copied
+ * @gone: main thread: the reader has gone, see stream_detach(). It may attach
+ *	  the next one
+ * @ctx: borrowed, for @gone
+ *
+ * While there is none, output is dropped, and counted. The rest as
+ * stream_open_fd().
+ */
+int stream_open_away(struct stream **out, struct loop *loop, const char *name,
+		     void (*gone)(void *ctx), void *ctx, struct error *err);
+
+/**
+ * stream_attach() - From now on write there.
+ * @stream: of stream_open_away(), without a reader now
+ * @fd: a socket that no one else has given to the loop; owned from now on, also
+ *	by a failure
+ *
+ * Main thread. Return: 0 or a negative errno.
+ */
+int stream_attach(struct stream *stream, int fd);
+
+/* Close the socket; what waits is dropped and counted. Main thread. */
+void stream_detach(struct stream *stream);
 
 /**
  * stream_free() - Close the stream; what was not flushed is lost.

@@ -126,8 +126,8 @@ ln -s "$bantam" "$tmp/bin/bantam"
 touch "$tmp/file.one" "$tmp/file.two"
 complete_case complete_verb 'console ctl' 'bantam c'
 complete_case complete_option '--serial' 'bantam run -c 2 --ser'
-complete_case complete_choice 'file= null stdio' 'bantam run --serial '
-complete_case complete_choice_behind_equals 'stdio' 'bantam run --serial=s'
+complete_case complete_choice 'file= null socket= stdio' 'bantam run --serial '
+complete_case complete_choice_behind_equals 'socket= stdio' 'bantam run --serial=s'
 complete_case complete_key 'k,entry=' 'bantam run -k k,e'
 complete_case complete_key_value 'pvh' 'bantam run --kernel k,entry=p'
 complete_case complete_file "$tmp/file.one $tmp/file.two" \

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Control clients that do what they should not, and consoles. HOSTILE is the
-# program of hostile.c, FLOOD how many bytes a guest prints to readers that have
+# Control clients that do what they should not, and consoles. HOSTILE and TALK
+# are the programs of hostile.c and talk.c, FLOOD how many bytes a guest prints to readers that have
 # stopped; see tests/guest/cases.sh for the rest of the environment.
 set -u
 # shellcheck source=tests/guest/cases.sh
@@ -9,6 +9,7 @@ set -u
 . tests/script/jobs.sh
 
 hostile=${HOSTILE:-$B/tests/script/hostile}
+talk=${TALK:-$B/tests/script/talk}
 flood=${FLOOD:-8192}
 
 # bounded: the machine whose status was $said has never been large; the guest is
@@ -178,6 +179,41 @@ case_console_terminal()
 	end "$name"
 }
 
+# Nobody hears the guest's "ready". One client at a time, and none keeps it from
+# going on.
+case_serial_socket()
+{
+	local socket=$tmp/serial.sock
+
+	needs_kvm serial_socket || return 0
+	begin
+	machine socket echo.elf -a fifo=0 --serial "socket=$socket"
+	step eventually bantam_is 0 ctl --json socket status
+	step [ "$(stat -c %a "$socket")" = 600 ]
+	mkfifo "$tmp/words"
+	job first "$talk" "$socket" < <(cat "$tmp/words")
+	exec 8>"$tmp/words"
+	echo hello >&8
+	step job_line first hello
+	step is 0 "${limit[@]}" "$talk" "$socket" </dev/null >"$tmp/second"
+	step [ ! -s "$tmp/second" ]
+	step grep -q 'turned away' "$tmp/socket.err"
+	step bantam_is 125 run "$guests/exit.elf" --serial "socket=$socket"
+	step grep -q 'socket=.*somebody listens there' "$err"
+	exec 8>&-
+	# The first one has said all, and still listens; ps has to be asked, for
+	# its machine to be sure to have come round.
+	step bantam_is 0 ps
+	step bantam_is 0 ctl socket console.input Lg==
+	step is 0 job_end first
+	step grep -q '^first: \.$' "$out"
+	step is 0 job_end socket
+	step grep -q 'bytes of the guest.s output were dropped' "$tmp/socket.err"
+	step [ ! -e "$socket" ]
+	step nothing_left
+	end serial_socket
+}
+
 for deed in flood half bad long mute deaf crowd; do
 	case_hostile $deed
 done
@@ -185,6 +221,7 @@ case_mute_reader
 case_console_reader_stops
 case_console_pipe
 case_console_json
+case_serial_socket
 case_console_terminal detach '\0001d'
 case_console_terminal quit '\0001x'
 summary

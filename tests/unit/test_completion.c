@@ -107,9 +107,11 @@ static const struct {
 	{{"run", "--xyz"}, ""},
 	{{"run", "-x"}, ""},
 	/* Values */
-	{{"run", "--serial", ""}, "stdio null file= "},
-	{{"run", "--serial", "s"}, "stdio "},
-	{{"run", "--serial="}, "--serial=stdio --serial=null --serial=file= "},
+	{{"run", "--serial", ""}, "stdio null file= socket= "},
+	{{"run", "--serial", "s"}, "stdio socket= "},
+	{{"run", "--serial="},
+	 "--serial=stdio --serial=null --serial=file= "
+	 "--serial=socket= "},
 	{{"run", "--serial=n"}, "--serial=null "},
 	{{"run", "--serial", "file="}, "@file:file= "},
 	{{"run", "--serial=file=a"}, "@file:--serial=file= "},
@@ -162,7 +164,7 @@ END_TEST
 START_TEST(completion_print_offers_machines)
 {
 	char dir[] = "/tmp/bantam-test-completion-XXXXXX", sub[64];
-	struct names_claim *claim;
+	struct listen_claim *claim;
 	struct error err;
 	char *text;
 
@@ -178,7 +180,7 @@ START_TEST(completion_print_offers_machines)
 	text = complete((const char *const[]){"stop", "web", "", NULL});
 	ck_assert_str_eq(text, "");
 	free(text);
-	names_release(claim);
+	listen_release(claim);
 	snprintf(sub, sizeof(sub), "rm -r %s", dir);
 	ck_assert_int_eq(system(sub), 0);
 }

@@ -102,8 +102,9 @@ static void assert_options_eq(const struct options *a, const struct options *b)
 	ck_assert_uint_eq(a->hugepages, b->hugepages);
 	ck_assert_uint_eq(a->cpus, b->cpus);
 	ck_assert_uint_eq(a->machine, b->machine);
-	ck_assert_uint_eq(a->serial, b->serial);
-	ck_assert_pstr_eq(a->serial_file, b->serial_file);
+	ck_assert_uint_eq(a->serial.to, b->serial.to);
+	ck_assert_pstr_eq(a->serial.file, b->serial.file);
+	ck_assert_pstr_eq(a->serial.socket, b->serial.socket);
 	ck_assert_pstr_eq(a->name, b->name);
 	assert_list_eq(&a->expect, &b->expect);
 	assert_list_eq(&a->fail_on, &b->fail_on);
@@ -139,8 +140,8 @@ START_TEST(config_read_values_and_objects_are_taken)
 	ck_assert_uint_eq(options.expect.count, 2);
 	ck_assert_str_eq(options.expect.items[0], "x,y");
 	ck_assert_str_eq(options.expect.items[1], "z");
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_FILE);
-	ck_assert_str_eq(options.serial_file, "out");
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_FILE);
+	ck_assert_str_eq(options.serial.file, "out");
 	ck_assert(options.no_reboot);
 	ck_assert_uint_eq(options.grace, 500000000);
 }
@@ -177,8 +178,8 @@ START_TEST(options_parse_words_win_over_the_file_key_by_key)
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
 	ck_assert_uint_eq(options.memory, 1u << 30);
 	ck_assert_uint_eq(options.hugepages, 2u << 20);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_NULL);
-	ck_assert_ptr_null(options.serial_file);
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_NULL);
+	ck_assert_ptr_null(options.serial.file);
 	ck_assert_uint_eq(options.expect.count, 1);
 	ck_assert_str_eq(options.expect.items[0], "x");
 	ck_assert_uint_eq(options.fail_on.count, 1);
@@ -193,8 +194,8 @@ START_TEST(options_parse_serial_file_wins_over_a_choice_of_the_file)
 
 	write_file(text, strlen(text));
 	ck_assert_int_eq(PARSE("--config", path, "--serial", "file=x"), 0);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_FILE);
-	ck_assert_str_eq(options.serial_file, "x");
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_FILE);
+	ck_assert_str_eq(options.serial.file, "x");
 }
 END_TEST
 
@@ -353,6 +354,7 @@ static const char *const machines[][WORDS_MAX] = {
 	{"-k", "a,,b=c,entry=multiboot", "-i", "dir/\"i\"", "-a",
 	 "a=b,c \"d\\e\"\tf", "-m", "3G,hugepages=1G", "-c", "64", "--machine",
 	 "lean", "--serial", "file=x y,,z"},
+	{"k", "--serial", "socket=./x,,y"},
 	{"k", "--serial", "null", "--append", "", "--memory", "33M", "--name",
 	 "n", "--result", "r.json", "--log", "debug", "--dry-run"},
 	{"k", "--expect", "a,b\\.", "--expect", "[\"\\\\]", "--fail-on",
@@ -427,8 +429,10 @@ static const char *sample(const struct option_key *key)
 	case OPTION_PAGE:
 		return key->choices[0];
 	case OPTION_CHOICE:
-		return key->choices[1] && *key->choices[1] ? key->choices[1]
-							   : key->choices[2];
+		for (size_t i = 1; key->choices[i]; i++)
+			if (*key->choices[i])
+				return key->choices[i];
+		return key->choices[0];
 	case OPTION_FLAG:
 		return "on";
 	case OPTION_TYPES:

@@ -47,9 +47,9 @@ static const char *path_of(const char *file)
 	return path;
 }
 
-static struct names_claim *claim(const char *name)
+static struct listen_claim *claim(const char *name)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 	int ret = names_claim(&made, name, &err);
 
 	ck_assert_msg(ret == 0, "%s", err.text);
@@ -122,7 +122,7 @@ END_TEST
 
 START_TEST(claim_in_long_directory_is_refused)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 	char dir[200];
 
 	memset(dir, 'x', sizeof(dir));
@@ -167,7 +167,7 @@ END_TEST
 
 START_TEST(claim_makes_directory_and_socket_for_the_owner_alone)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 	struct stat st;
 
 	umask(0);
@@ -177,20 +177,20 @@ START_TEST(claim_makes_directory_and_socket_for_the_owner_alone)
 	ck_assert_int_eq(lstat(path_of("web.sock"), &st), 0);
 	ck_assert(S_ISSOCK(st.st_mode));
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
-	names_release(made);
+	listen_release(made);
 }
 END_TEST
 
 START_TEST(claim_listens_and_release_leaves_no_file)
 {
-	struct names_claim *made = claim("web");
+	struct listen_claim *made = claim("web");
 	struct sockaddr_un address;
 	int fd;
 
 	ck_assert_int_eq(names_address("web", &address, &err), 0);
 	ck_assert_int_eq(names_connect(&address, &fd), 0);
 	close(fd);
-	names_release(made);
+	listen_release(made);
 	ck_assert_int_eq(names_connect(&address, &fd), -ENOENT);
 	ck_assert_int_eq(rmdir(path_of("")), 0);
 }
@@ -198,7 +198,7 @@ END_TEST
 
 START_TEST(claim_of_live_name_is_refused)
 {
-	struct names_claim *made = claim("web"), *second;
+	struct listen_claim *made = claim("web"), *second;
 	char pid[32];
 
 	snprintf(pid, sizeof(pid), "(process %d)", (int)getpid());
@@ -207,14 +207,14 @@ START_TEST(claim_of_live_name_is_refused)
 	ck_assert_ptr_nonnull(strstr(err.text, pid));
 	/* And it does the owner no harm. */
 	ck_assert_int_eq(access(path_of("web.sock"), F_OK), 0);
-	names_release(made);
-	names_release(claim("web"));
+	listen_release(made);
+	listen_release(claim("web"));
 }
 END_TEST
 
 START_TEST(claim_of_name_with_full_backlog_is_refused)
 {
-	struct names_claim *made = claim("web"), *second;
+	struct listen_claim *made = claim("web"), *second;
 	struct sockaddr_un address;
 	int fd;
 
@@ -222,7 +222,7 @@ START_TEST(claim_of_name_with_full_backlog_is_refused)
 	while (names_connect(&address, &fd) == 0)
 		;
 	ck_assert_int_eq(names_claim(&second, "web", &err), -EADDRINUSE);
-	names_release(made);
+	listen_release(made);
 }
 END_TEST
 
@@ -249,16 +249,16 @@ START_TEST(claim_of_stale_name_replaces_it)
 	crash_with("web");
 	ck_assert_int_eq(names_address("web", &address, &err), 0);
 	ck_assert_int_eq(names_connect(&address, &fd), -ECONNREFUSED);
-	names_release(claim("web"));
+	listen_release(claim("web"));
 }
 END_TEST
 
 START_TEST(claim_of_another_kind_of_file_is_refused)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 	int fd;
 
-	names_release(claim("first"));
+	listen_release(claim("first"));
 	fd = open(path_of("web.sock"), O_CREAT | O_WRONLY, 0600);
 	ck_assert_int_ge(fd, 0);
 	close(fd);
@@ -270,9 +270,9 @@ END_TEST
 
 START_TEST(claim_of_symbolic_link_is_refused)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 
-	names_release(claim("first"));
+	listen_release(claim("first"));
 	ck_assert_int_eq(symlink("/nowhere", path_of("web.sock")), 0);
 	ck_assert_int_eq(names_claim(&made, "web", &err), -EEXIST);
 }
@@ -280,9 +280,9 @@ END_TEST
 
 START_TEST(claim_in_directory_that_others_write_to_is_refused)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 
-	names_release(claim("first"));
+	listen_release(claim("first"));
 	ck_assert_int_eq(chmod(path_of(""), 0770), 0);
 	ck_assert_int_eq(names_claim(&made, "web", &err), -EPERM);
 	ck_assert_ptr_nonnull(strstr(err.text, "chmod 700"));
@@ -291,7 +291,7 @@ END_TEST
 
 START_TEST(claim_in_missing_runtime_directory_is_refused)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 
 	setenv("XDG_RUNTIME_DIR", "/nonexistent", 1);
 	ck_assert_int_eq(names_claim(&made, "web", &err), -ENOENT);
@@ -301,13 +301,13 @@ END_TEST
 
 START_TEST(release_after_socket_was_replaced_by_hand_leaves_the_other)
 {
-	struct names_claim *made = claim("web"), *other;
+	struct listen_claim *made = claim("web"), *other;
 
 	ck_assert_int_eq(unlink(path_of("web.sock")), 0);
 	other = claim("web");
-	names_release(made);
+	listen_release(made);
 	ck_assert_int_eq(access(path_of("web.sock"), F_OK), 0);
-	names_release(other);
+	listen_release(other);
 }
 END_TEST
 
@@ -316,7 +316,7 @@ END_TEST
 /* Claim when the gate opens; tell over the pipe; hold until it is closed. */
 static void starter(int gate, int told)
 {
-	struct names_claim *made;
+	struct listen_claim *made;
 	char byte;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -374,7 +374,7 @@ END_TEST
 
 START_TEST(list_has_sockets_by_name_and_nothing_else)
 {
-	struct names_claim *b = claim("b"), *a = claim("a");
+	struct listen_claim *b = claim("b"), *a = claim("a");
 	char **names;
 	size_t count;
 
@@ -386,8 +386,8 @@ START_TEST(list_has_sockets_by_name_and_nothing_else)
 	ck_assert_str_eq(names[0], "a");
 	ck_assert_str_eq(names[1], "b");
 	names_list_free(names, count);
-	names_release(a);
-	names_release(b);
+	listen_release(a);
+	listen_release(b);
 }
 END_TEST
 

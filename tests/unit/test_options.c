@@ -47,7 +47,7 @@ START_TEST(options_parse_kernel_alone_gives_defaults)
 	ck_assert_uint_eq(options.cpus, 1);
 	ck_assert_uint_eq(options.machine, ARCH_PROFILE_AUTO);
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_AUTO);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_STDIO);
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_STDIO);
 	ck_assert_uint_eq(options.timeout, 0);
 	ck_assert_uint_eq(options.grace, UINT64_C(5000000000));
 	ck_assert(!options.no_reboot);
@@ -68,8 +68,8 @@ START_TEST(options_parse_all_forms_of_a_word_are_taken)
 	ck_assert_str_eq(options.kernel, "vmlinux");
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
 	ck_assert(options.no_reboot);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_FILE);
-	ck_assert_str_eq(options.serial_file, "out.txt");
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_FILE);
+	ck_assert_str_eq(options.serial.file, "out.txt");
 }
 END_TEST
 
@@ -178,9 +178,12 @@ static const struct {
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},
 	{{"--serial", "stdio,file=x"}, {"--serial", "twice"}},
 	{{"--serial", "file="}, {"--serial,file", "text"}},
-	{{"--serial", "file"}, {"--serial", "stdio|null|file=FILE"}},
+	{{"--serial", "file"},
+	 {"--serial", "stdio|null|file=FILE|socket=PATH"}},
 	{{"--serial", "stdio,file"}, {"--serial", "twice"}},
-	{{"--serial", ""}, {"--serial", "file=FILE", "\"\""}},
+	{{"--serial", "file=x,socket=y"}, {"--serial", "twice"}},
+	{{"--serial", "socket="}, {"--serial,socket", "text"}},
+	{{"--serial", ""}, {"--serial", "file=FILE|socket=PATH", "\"\""}},
 	{{"-k", "a,entry"}, {"--kernel,entry", "auto|bzimage", "\"\""}},
 	{{"-m", "1G,hugepages"}, {"--memory,hugepages", "2M|1G", "\"\""}},
 	{{"--timeout", "0s"}, {"--timeout", "1ms"}},
@@ -235,7 +238,7 @@ START_TEST(options_parse_main_key_may_be_named)
 	ck_assert_uint_eq(options.entry, ARCH_ENTRY_PVH);
 	ck_assert_uint_eq(options.memory, 64u << 20);
 	ck_assert_uint_eq(options.hugepages, 2u << 20);
-	ck_assert_uint_eq(options.serial, OPTIONS_SERIAL_NULL);
+	ck_assert_uint_eq(options.serial.to, OPTIONS_TO_NULL);
 }
 END_TEST
 
