@@ -9,6 +9,12 @@ set -u
 # bad NAME PATTERN ARG...: the line must have PATTERN (extended) in it.
 bad()
 {
+	needs_no_kvm "$1" || return 0
+	expect_bad "$@"
+}
+
+expect_bad()
+{
 	local name=$1 pattern=$2 status
 
 	shift 2
@@ -32,7 +38,7 @@ bad()
 # Where the mistake shows only once the machine is being made.
 bad_kvm()
 {
-	needs_kvm "$1" && bad "$@"
+	needs_kvm "$1" && expect_bad "$@"
 }
 
 as=()
@@ -165,32 +171,35 @@ bad initrd_5g "--initrd.*$tmp/initrd" run "$elf" -i "$tmp/initrd"
 
 case_no_permission()
 {
-	local name=no_permission
-
-	if [ "$(id -u)" -ne 0 ]; then
-		skip $name 'only root can become somebody else'
-	elif [ ! -e /dev/kvm ]; then
-		skip $name 'there is no /dev/kvm'
-	elif [ $(($(stat -c 0%a /dev/kvm) & 6)) -eq 6 ]; then
-		skip $name '/dev/kvm is open to everybody here'
-	else
-		install -m 755 "$bantam" "$tmp/bantam"
-		install -m 644 "$exit_elf" "$tmp/exit.elf"
-		as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-		bantam=$tmp/bantam bad $name '/dev/kvm.*kvm' run "$tmp/exit.elf"
-		as=()
-	fi
+	needs_closed_kvm no_permission || return 0
+	install -m 755 "$bantam" "$tmp/bantam"
+	install -m 644 "$exit_elf" "$tmp/exit.elf"
+	as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+	bantam=$tmp/bantam expect_bad no_permission '/dev/kvm.*kvm' run \
+		"$tmp/exit.elf"
+	as=()
+	opened_kvm
 }
 case_no_permission
+
+case_no_kvm()
+{
+	can_hide_kvm no_kvm || return 0
+	as=("${without_kvm[@]}")
+	bad no_kvm '/dev/kvm' run "$exit_elf"
+	as=()
+}
+case_no_kvm
 
 case_no_huge_pages()
 {
 	local pool=/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages
 
+	needs_kvm no_huge_pages || return 0
 	if [ -e $pool ] && [ "$(cat $pool)" -gt 0 ]; then
 		skip no_huge_pages 'this host has some'
 	else
-		bad_kvm no_huge_pages '--memory.*huge' \
+		expect_bad no_huge_pages '--memory.*huge' \
 			run -m 64M,hugepages=2M "$exit_elf"
 	fi
 }

@@ -72,49 +72,46 @@ case_here()
 	judge_doctor doctor_agrees_with_itself $status "^[a-z]+ +/dev/kvm  "
 }
 
-# Where KVM has no hardware to run on, it cannot run Linux.
-case_no_hardware()
+# With hardware virtualisation everything has to work; KVM without it (see
+# docs/HACKING.md) cannot run Linux.
+case_verdict()
 {
-	needs_kvm doctor_no_hardware || return 0
-	if grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo; then
-		skip doctor_no_hardware 'this CPU has VT-x or AMD-V'
+	local check
+
+	needs_kvm doctor_verdict || return 0
+	doctor "$bantam"
+	if ! grep -qE '^flags.* (vmx|svm)( |$)' /proc/cpuinfo; then
+		judge_doctor doctor_verdict_no 1 \
+			"^Can .*No: .*(interpret|int3)"
 		return
 	fi
-	doctor "$bantam"
-	judge_doctor doctor_no_hardware 1 "^Can .*No: .*(interpret|int3)"
+	judge_doctor doctor_verdict_yes 0 "^${question%?}. Yes\.\$"
+	for check in 'kernel code +.*on the CPU itself' \
+		'instructions +int3, int n, popcnt,' 'system calls' irqfd \
+		ioeventfd MSI; do
+		judge_doctor "doctor_${check%% *}" 0 "^ok +$check"
+	done
 }
 
 case_no_permission()
 {
-	local name=doctor_no_permission
 	local as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 
-	if [ "$(id -u)" -ne 0 ]; then
-		skip $name 'only root can become somebody else'
-	elif [ ! -e /dev/kvm ]; then
-		skip $name 'there is no /dev/kvm'
-	elif [ $(($(stat -c 0%a /dev/kvm) & 6)) -eq 6 ]; then
-		skip $name '/dev/kvm is open to everybody here'
-	else
-		install -m 755 "$bantam" "$tmp/bantam"
-		doctor "${as[@]}" "$tmp/bantam"
-		judge_doctor $name 1 '^fail  /dev/kvm .*65534.*usermod -aG'
-	fi
+	needs_closed_kvm doctor_no_permission || return 0
+	install -m 755 "$bantam" "$tmp/bantam"
+	doctor "${as[@]}" "$tmp/bantam"
+	judge_doctor doctor_no_permission 1 \
+		'^fail  /dev/kvm .*65534.*usermod -aG'
+	opened_kvm
 }
 
-# A mount namespace in which there is none, and a file for /dev/null.
 case_no_device()
 {
-	local name=doctor_no_device
-	# shellcheck disable=SC2016 # the inner shell expands
-	local hide='mount -t tmpfs none /dev && : >/dev/null && exec "$@"'
-
-	if ! unshare -m sh -c "$hide" sh true 2>/dev/null; then
-		skip $name 'no mount namespace to hide /dev/kvm in'
-		return
-	fi
-	doctor unshare -m sh -c "$hide" sh "$bantam"
-	judge_doctor $name 1 '^skip +MSI .*/dev/kvm'
+	can_hide_kvm doctor_no_device || return 0
+	doctor "${without_kvm[@]}" "$bantam"
+	judge_doctor doctor_no_device 1 '^skip +MSI .*/dev/kvm'
+	judge_doctor doctor_no_device_verdict 1 \
+		"^${question%?}. No: there is no /dev/kvm\.\$"
 }
 
 case_usage()
@@ -130,7 +127,7 @@ case_full()
 }
 
 case_here
-case_no_hardware
+case_verdict
 case_no_permission
 case_no_device
 case_usage
