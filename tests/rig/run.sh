@@ -2,7 +2,7 @@
 # Runs a command on a nested KVM, the rig: a Debian kernel under QEMU's
 # software CPU, whose AMD-V is complete enough for KVM to run any guest.
 #
-#   run.sh [--memory MIB] [--timeout SECONDS] [--] COMMAND [ARG...]
+#   run.sh [--memory MIB] [--timeout SECONDS] [--silence SECONDS] [--] COMMAND...
 #
 # The command sees this host's file system, in the same working directory, and
 # may write anywhere: the writes are dropped at the end, but for those below
@@ -11,7 +11,9 @@
 # environment it gets PATH, TERM, CI, BANTAM*, RIG_* and the sanitizers'
 # options. Its output streams to stdout and stderr while it runs and its exit
 # status becomes ours; 124 when the time is up, 125 when the rig itself fails,
-# with the end of its kernel's log.
+# with the end of its kernel's log, and 126 when it hangs: a heart that beats in
+# it every 5 s (session.sh) has stood still for --silence. Then QEMU's monitor is asked where
+# the CPU is, and an NMI makes the rig's kernel say the same.
 #
 # How: QEMU boots cache/x86_64/generic with an initramfs (init.sh), which
 # mounts the host's root over 9p under an overlay on a tmpfs and runs
@@ -27,10 +29,13 @@ run_usage() {
 
 memory=2048
 limit=600
+silence=120 # seconds without a beat; the host may be busy
+poke=${RIG_POKE:-1} # every so many seconds; see run_watch
 while [[ $# -gt 0 ]]; do
 	case $1 in
 	--memory) memory=${2:?} && shift 2 ;;
 	--timeout) limit=${2:?} && shift 2 ;;
+	--silence) silence=${2:?} && shift 2 ;;
 	--) shift && break ;;
 	-*) run_usage ;;
 	*) break ;;
@@ -90,11 +95,65 @@ run_start_qemu() {
 		qemu-system-x86_64 -M q35 -accel tcg -cpu max,-xsave -smp 1 \
 		-m "$memory" -nodefaults -no-reboot -display none \
 		-serial "file:$run/kernel" \
+		-chardev "pipe,id=poke,path=$run/poke" -serial chardev:poke \
+		-chardev "pipe,id=monitor,path=$run/monitor" \
+		-mon chardev=monitor,mode=readline \
 		-kernel "$kernel/vmlinux" -initrd "$initramfs" -append "$append" \
 		-virtfs "local,path=/,mount_tag=rootfs,readonly=on,$nine" \
 		-virtfs "local,path=$share,mount_tag=share,$nine" \
 		</dev/null >"$run/qemu" 2>&1 &
 	qemu=$!
+}
+
+# run_monitor SECONDS COMMAND...: what QEMU's monitor answers in that time.
+run_monitor() {
+	local line seconds=$1
+
+	shift
+	printf '%s\n' "$@" >&"$monitor"
+	while IFS= read -r -t "$seconds" -u "$monitor_out" line; do
+		echo "rig: qemu: ${line//[$'\r\e']/}"
+	done | grep -Ev 'K$|: \(qemu\)|: (XMM|FPR|FCW)'
+}
+
+# Where it hangs. Three looks at the CPU tell a loop from a halt.
+run_explain() {
+	{
+		run_monitor 2 'info status' 'info registers' 'info lapic'
+		run_monitor 2 'info registers' | grep -E 'RIP|CR3'
+		run_monitor 2 'info registers' | grep -E 'RIP|CR3'
+		run_monitor 5 nmi
+	} >&2 || true
+	tail -n 60 "$run/kernel" | sed 's/^/rig: kernel: /' >&2
+}
+
+# Until QEMU ends: watch the heart once the rig is up. Return: 1 if it hangs.
+#
+# QEMU loses interrupts of a CPU with nested guests: its vmrun adds a bit to
+# interrupt_request (helper_vmrun in svm_helper.c) without the lock that the
+# timer's thread holds when it does the same, so that one of the two is lost. A
+# timer that is lost while a guest loops comes no more, and everything stands
+# still, with the interrupt in the APIC's IRR. The next interrupt from elsewhere
+# makes QEMU look there again; so there is one, of the second serial port, all the time.
+run_watch() {
+	local beat='' last=$EPOCHSECONDS poked=$EPOCHSECONDS
+
+	while kill -0 "$qemu" 2>/dev/null; do
+		read -r -t 1 -u "$never" || true
+		if [[ $((EPOCHSECONDS - poked)) -ge $poke ]]; then
+			printf . >&"$poker"
+			poked=$EPOCHSECONDS
+		fi
+		if [[ $(stat -c %y "$run/beat" 2>/dev/null) != "$beat" ]]; then
+			beat=$(stat -c %y "$run/beat")
+			[[ $((EPOCHSECONDS - last)) -lt 20 ]] ||
+				echo "rig: stood still for" \
+					"$((EPOCHSECONDS - last)) s" >&2
+			last=$EPOCHSECONDS
+		elif [[ $((EPOCHSECONDS - last)) -ge $silence ]]; then
+			return 1
+		fi
+	done
 }
 
 # shellcheck disable=SC2317 # run by the trap
@@ -130,8 +189,14 @@ run_write_command "$@" >"$run/command"
 : >"$run/err"
 : >"$run/kernel"
 append="console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr"
+append+=" unknown_nmi_panic"
 append+=" rig.repo=$repo rig.run=$run"
 nine=security_model=none,multidevs=remap
+
+mkfifo "$run"/{monitor.in,monitor.out,never,poke.in,poke.out}
+# Both ends, so that nothing waits for QEMU to open the others.
+exec {monitor}<>"$run/monitor.in" {monitor_out}<>"$run/monitor.out" \
+	{never}<>"$run/never" {poker}<>"$run/poke.in"
 
 started=$EPOCHREALTIME
 run_start_qemu
@@ -145,6 +210,11 @@ done
 took=$(((${EPOCHREALTIME/./} - ${started/./}) / 100000))
 [[ ! -e $run/up ]] || echo "rig: up in ${took:0:-1}.${took: -1} s" >&2
 
+if ! run_watch; then
+	echo "rig: hung: no sign of life for $silence s: $*" >&2
+	run_explain
+	exit 126
+fi
 ended=0
 wait "$qemu" || ended=$?
 qemu=

@@ -20,18 +20,28 @@ session_kill_others() {
 }
 
 # The command gets pipes, as from a shell, not files on 9p.
-mkfifo -m 0600 /run/out /run/err
+mkfifo -m 0600 /run/out /run/err /run/never
 cat /run/out >>"$run/out" &
 cats=($!)
 cat /run/err >>"$run/err" &
 cats+=($!)
 
+# Bytes of no meaning, whose interrupts the rig needs: see run_watch in run.sh.
+stty -F /dev/ttyS1 raw -echo
+cat /dev/ttyS1 >/dev/null &
+cats+=($!)
+
 : >"$run/up"
+while :; do
+	: >"$run/beat"
+	read -r -t 5 <>/run/never
+done &
+cats+=($!)
 setsid --wait /bin/bash "$run/command" </dev/null >/run/out 2>/run/err
 status=$?
 # What it left behind may hold the pipes.
 session_kill_others "${cats[@]}"
-wait "${cats[@]}"
+wait "${cats[@]:0:2}"
 echo "$status" >"$run/status.part" && mv "$run/status.part" "$run/status"
 sync
 echo b >/proc/sysrq-trigger

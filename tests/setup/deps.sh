@@ -32,13 +32,15 @@ packages() {
 		check	procps	pgrep and pkill
 		check	zstd	test payloads
 		check	bzip2	test payloads
+		check	mandoc	the manual page
+		check	zsh	its completion
+		check	fish	its completion
 		fuzz	clang	the fuzzers' compiler
 		fuzz	libclang-rt-14-dev|libclang-rt-dev	libFuzzer
 		lint	clang-format	layout of the source
 		lint	clang-tidy	static analysis
 		lint	cppcheck	static analysis
 		lint	shellcheck	the scripts
-		lint	mandoc	the manual pages
 	END
 }
 

@@ -1,0 +1,120 @@
+# shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
+# What Linux finds when it has booted, and by which ways it boots.
+
+# Also with the kernel's own defaults, and the command line as it was given.
+# That an interrupt took long is the speed of the rig, not ours.
+case_boot() {
+	suite_boot 0 -m 512M -c 2 -a 'quiet one="two words" three=4,5' <<-'END'
+		echo "cpus: $(nproc)"
+		echo "line: $(cat /proc/cmdline)"
+		echo "memory: $(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+		echo "bridge: $(cat /sys/bus/pci/devices/0000:00:00.0/uevent)"
+		echo "clock: $(cat /sys/devices/system/clocksource/*/current_clocksource)"
+		echo "x2apic: $(grep -cw x2apic /proc/cpuinfo)"
+		for file in physical_package_id core_id thread_siblings_list; do
+			echo "$file: $(cat /sys/devices/system/cpu/cpu?/topology/$file |
+				sort -u | wc -l)"
+		done
+		sed 's/^/irq: /' /proc/interrupts
+		echo "rtc: $(cat /sys/class/rtc/rtc0/name)"
+		echo "date: $(date +%s)"
+		dmesg | sed -n 's/.*\] Memory: /ram: /p'
+		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		dmesg | grep -iE 'firmware bug|acpi.*(error|exception|warning)|no irq|nobody cared|bios bug|spurious|not accessible' |
+			sed 's/^/suspect: /'
+	END
+	suite_says '^cpus: 2'
+	suite_says '^line: .*quiet one="two words" three=4,5'
+	suite_says '^line: .*console=ttyS0'
+	suite_between memory 440000 524288
+	suite_says 'PCI_ID=8086:29C0'
+	suite_says '^clock: (kvm-clock|tsc)'
+	suite_says '^x2apic: 2'
+	suite_says '^physical_package_id: 1'
+	suite_says '^core_id: 2'
+	suite_says '^thread_siblings_list: 2'
+	suite_says '^irq: .*ttyS0'
+	suite_says '^rtc: rtc_cmos'
+	suite_between date $((EPOCHSECONDS - 120)) "$EPOCHSECONDS"
+	# All but what the first MiB loses to the firmware's places.
+	suite_says '^ram: [0-9]+K/52[34][0-9]{3}K available'
+	suite_never '^(severe|suspect): '
+}
+
+case_machine_legacy() {
+	suite_boot 0 -m 512M -c 2 --machine legacy <<-'END'
+		echo "cpus: $(nproc)"
+		echo "clocks: $(cat /sys/devices/system/clocksource/*/available_clocksource)"
+		sed 's/^/irq: /' /proc/interrupts
+		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+	END
+	suite_says '^cpus: 2'
+	suite_says '^clocks: .*acpi_pm'
+	suite_says '^irq: +4: .*ttyS0'
+	suite_says '^irq: +9: .*acpi'
+	suite_never '^severe: '
+}
+
+# More memory than the rig has: a warning, and a guest with all of it, above the
+# PCI hole, too.
+case_eight_cpus_4g() {
+	suite_boot 0 -m 4G -c 8 <<-'END'
+		echo "memory: $(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo)"
+		echo "cpus: $(nproc)"
+		for cpu in 0 1 2 3 4 5 6 7; do
+			taskset -c $cpu sh -c 'echo "on $(cut -d " " -f 39 /proc/self/stat)"'
+		done
+	END
+	suite_between memory 3900000 4194304
+	suite_tells 'memory'
+	suite_says '^cpus: 8'
+	suite_says '^on 7'
+}
+
+# Less than the kernel's own size.
+case_memory_too_small() {
+	suite_boot 125 -m 32M </dev/null
+	suite_one_error 'memory'
+}
+
+# --- Kernels and entries ---------------------------------------------------------
+
+# suite_kernel FILE[,entry=...]: it boots, in as little memory as will do.
+suite_kernel() {
+	suite_boot 0 -m 128M -k "$1" <<-'END'
+		echo "release: $(uname -r), cpus: $(nproc)"
+	END
+	suite_says "^release: $(<"$RIG_KERNEL/release"), cpus: 1"
+}
+
+case_entry_bzimage() {
+	suite_kernel "$vmlinuz,entry=bzimage"
+}
+
+case_vmlinux() {
+	suite_kernel "$RIG_KERNEL/vmlinux"
+}
+
+case_vmlinux_pvh() {
+	suite_kernel "$RIG_KERNEL/vmlinux,entry=pvh"
+}
+
+case_payload_gzip() {
+	suite_kernel "$shared/kernel.gzip"
+}
+
+case_payload_xz() {
+	suite_kernel "$shared/kernel.xz"
+}
+
+case_payload_lzma() {
+	suite_kernel "$shared/kernel.lzma"
+}
+
+case_payload_zstd() {
+	suite_kernel "$shared/kernel.zstd"
+}
+
+case_payload_bzip2() {
+	suite_kernel "$shared/kernel.bzip2"
+}

@@ -1,0 +1,128 @@
+# shellcheck shell=bash disable=SC2034,SC2154,SC2317 # of suite.sh, which calls
+# Linux on the other end: input, signals, and the control socket.
+
+# A line that it answers, then more bytes than any queue holds.
+case_input() {
+	local sum
+
+	suite_initrd <<-'END'
+		stty -echo
+		echo up
+		read -r line
+		echo "<$line>"
+		stty raw
+		echo raw
+		echo "sum: $(head -c 20000 | md5sum)"
+	END
+	head -c 20000 /dev/urandom >"$work/data"
+	sum=$(md5sum <"$work/data")
+	suite_start
+	suite_await '^up'
+	echo 'hello, guest' >&"$feed"
+	suite_await '^<hello, guest>'
+	suite_await '^raw'
+	cat "$work/data" >&"$feed"
+	suite_end 0
+	suite_says "^sum: ${sum%% *}"
+}
+
+# Centiseconds of CPU that bantam's main thread has used.
+suite_main_time() {
+	awk '{ print $14 + $15 }' "/proc/$pid/task/$pid/stat"
+}
+
+# At its end stdin neither ends the guest nor keeps the main thread busy. Then
+# the guest does not hear of the power button, and --grace ends it.
+case_input_at_end() {
+	local before spent started input=/dev/null
+
+	suite_initrd <<-'END'
+		echo up
+		sleep 2
+		echo slept
+		sleep 1000
+	END
+	suite_start --grace 2s
+	suite_await '^up'
+	before=$(suite_main_time)
+	suite_await '^slept'
+	spent=$(($(suite_main_time) - before))
+	started=$EPOCHSECONDS
+	kill -TERM "$pid"
+	suite_end 0
+	suite_less $((EPOCHSECONDS - started)) 8 "seconds until --grace 2s"
+	suite_less "$spent" 40 "centiseconds of CPU in 2 s of idling"
+}
+
+# The button's driver reports a key; this user space obeys it.
+suite_button() {
+	suite_initrd <<-'END'
+		insmod /lib/modules/evdev.ko
+		insmod /lib/modules/button.ko
+		for input in /sys/class/input/event*; do
+			[ "$(cat $input/device/name)" = 'Power Button' ] &&
+				event=/dev/input/${input##*/}
+		done
+		echo "up, ${event:-no button}"
+		dd bs=24 count=1 <"$event" >/dev/null 2>&1
+		echo pressed
+	END
+	suite_start --grace 60s "$@"
+	suite_await '^up, /dev/input'
+	kill -TERM "$pid"
+	suite_end 0
+	suite_says '^pressed'
+}
+
+case_button() {
+	suite_button
+}
+
+case_button_legacy() {
+	suite_button --machine legacy
+}
+
+# A pause is longer than what the kernel calls a lockup of a CPU, which is busy
+# all the while; a reset brings a new kernel; and the second signal does not wait
+# for a guest that ignores the button.
+case_control() {
+	local before paused=7 started
+
+	suite_initrd <<-'END'
+		stty -echo
+		echo 2 >/proc/sys/kernel/watchdog_thresh
+		yes >/dev/null &
+		echo "up, lockups after $((2 * $(cat /proc/sys/kernel/watchdog_thresh))) s"
+		echo "before: $(date +%s)"
+		read -r word
+		sleep 5
+		echo "after: $(date +%s)"
+		dmesg | grep -iE 'lockup|stall|unstable' | sed 's/^/suspect: /'
+		echo "$word"
+		sleep 1000
+	END
+	suite_start --name linux --grace 80s --log info
+	suite_await '^up, lockups after 4 s'
+	suite_await '^before'
+	suite_verb '' ctl linux pause
+	suite_verb '"name":"linux".*"state":"paused"' ps --json
+	read -r -t "$paused" <&"$feed"
+	suite_verb '' ctl linux resume
+	suite_verb 'running' ctl linux status
+	echo resumed >&"$feed"
+	suite_await '^resumed'
+	suite_never '^suspect'
+	suite_number before
+	before=$number
+	suite_between after $((before + paused)) $((EPOCHSECONDS + 1))
+	suite_verb '' ctl linux reset
+	suite_await '^up, '
+	suite_verb '"resets":1' ctl --json linux status
+	started=$EPOCHSECONDS
+	kill -TERM "$pid"
+	suite_await_message 'the power button is pressed'
+	kill -TERM "$pid"
+	suite_end 0
+	suite_less $((EPOCHSECONDS - started)) 5 "seconds until the second signal"
+	suite_tells 'stopped'
+}
