@@ -68,8 +68,9 @@ static pid_t start(const struct command *command, int *output)
 
 		dup2(null, STDIN_FILENO);
 		dup2(pipes[1], STDOUT_FILENO);
-		execvp(command->argv[0], command->argv);
-		die(command->argv[0]);
+		if (command->argv[0])
+			execvp(command->argv[0], command->argv);
+		die(command->name);
 	}
 	close(pipes[1]);
 	*output = pipes[0];
@@ -148,7 +149,7 @@ static double median(const double *values, int runs)
 static void print_row(const char *name, const char *what, const double *values,
 		      const double *first, int runs)
 {
-	double ratios[RUNS_MAX], low, high;
+	double ratios[RUNS_MAX] = {0}, low, high;
 
 	low = high = values[0];
 	for (int i = 0; i < runs; i++) {
@@ -182,6 +183,7 @@ int main(int argc, char **argv)
 {
 	struct command commands[COMMANDS_MAX] = {{.name = NULL}};
 	int count = 0, runs = 21, opt, at;
+	bool complete = true; /* each has a command */
 
 	while ((opt = getopt(argc, argv, "+n:u:")) != -1) {
 		if (opt == 'n')
@@ -198,9 +200,9 @@ int main(int argc, char **argv)
 			at++;
 		if (at < argc)
 			argv[at++] = NULL;
+		complete = complete && commands[count].argv[0];
 	}
-	if (!count || !commands[count - 1].argv[0] || runs < 1 ||
-	    runs > RUNS_MAX) {
+	if (!complete || !count || runs < 1 || runs > RUNS_MAX) {
 		fprintf(stderr, "usage: compare [-n RUNS] [-u MARK] NAME "
 				"COMMAND [ARG...] [-- NAME COMMAND...]\n");
 		return 2;

@@ -22,6 +22,20 @@ vm expect_after_reboots 0 '^boot 2$' reboot.elf -a count=5 --expect 'boot 2'
 vm expect_null 0 '' $say -a 'say=PASS then=hang' --expect PASS --serial null
 vm fail_on 123 '2:--fail-on.*line 4' $say -a lines=9 --fail-on nothing \
 	--fail-on 'line 4'
+# One line says so, not two.
+case_fail_on_once()
+{
+	needs_kvm fail_on_once || return 0
+	"${limit[@]}" "$bantam" run "$guests/$say" -a say=oops --fail-on oops \
+		</dev/null >"$out" 2>"$err"
+	if [ $? -eq 123 ] && [ "$(wc -l <"$err")" -eq 1 ]; then
+		ok fail_on_once
+	else
+		not_ok fail_on_once 'not status 123 and one line on stderr'
+	fi
+}
+case_fail_on_once
+
 vm fail_on_prompt 123 '' $say -a 'prompt=oops then=hang' --fail-on oops
 vm fail_on_before_expect 123 '' $say -a 'say=both then=hang' --expect b \
 	--fail-on h

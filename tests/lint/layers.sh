@@ -30,8 +30,11 @@ layers_allows() {
 }
 
 layers_check() {
-	local root=$1 file line header bad=0
+	local root=$1 file line header folder folders=() bad=0
 
+	for folder in vmm arch pci acpi virtio jail; do
+		[[ ! -d $root/$folder ]] || folders+=("$root/$folder")
+	done
 	while IFS=: read -r file line header; do
 		file=${file#"$root"/}
 		header=${header#*\"}
@@ -45,7 +48,7 @@ layers_check() {
 		fi
 		bad=1
 	done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' \
-		--include='*.[chS]' "$root"/{vmm,arch,pci,acpi,virtio,jail})
+		--include='*.[chS]' "${folders[@]}")
 	return "$bad"
 }
 

@@ -10,8 +10,9 @@
 # One line a test, as check.sh in tests/ wants them, with the part in front of
 # its name. What runs is in $RIG_SHARE/part and $RIG_SHARE/case, for who finds the
 # rig hung; --from goes on there.
+# shellcheck disable=SC2317 # parts are called by their names
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 
 export CASE_FILE=${RIG_SHARE:?to be run in the rig}/case
 

@@ -26,6 +26,11 @@ cats=($!)
 cat /run/err >>"$run/err" &
 cats+=($!)
 
+# Bytes of no meaning, whose interrupts the rig needs: see run_watch in run.sh.
+stty -F /dev/ttyS1 raw -echo
+cat /dev/ttyS1 >/dev/null &
+cats+=($!)
+
 : >"$run/up"
 while :; do
 	: >"$run/beat"

@@ -8,8 +8,9 @@
 # user space is busybox and the lines given on stdin, and ends at the first
 # expectation that does not hold. bantam runs as an ordinary user everywhere.
 # A case that does not end fails alone, and says where bantam's threads were.
+# shellcheck disable=SC2317,SC2034 # cases use all this, called by their names
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 
 shared=${RIG_SHARE:?to be run in the rig by tests/rig/check.sh}
 work=$(mktemp -d /tmp/suite.XXXXXX)

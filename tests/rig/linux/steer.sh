@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
+# shellcheck shell=bash disable=SC2034,SC2154,SC2317 # of suite.sh, which calls
 # Linux on the other end: input, signals, and the control socket.
 
 # A line that it answers, then more bytes than any queue holds.
