@@ -470,12 +470,11 @@ const struct option option_table[] = {
 		TABLE_KEYS(table_serial),
 		.help = "where the serial port leads to; stdio, unless a "
 			"console does",
-		.manual =
-			"A socket has mode 0600;\n"
-			"one that a dead process left is replaced.\n"
-			"A second client is turned away.\n"
-			"What is printed while nobody is connected, or faster "
-			"than is read, is dropped and counted.",
+		.manual = "A socket has mode 0600;\n"
+			  "one that a dead process left is replaced.\n"
+			  "A second client is turned away.\n"
+			  "What is printed while nobody is connected, or "
+			  "faster than is read,\nis dropped and counted.",
 	},
 	{
 		.name = "disk",

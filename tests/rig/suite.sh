@@ -19,7 +19,7 @@ bantam=$work/bantam
 vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
-case_limit=240 # seconds; ten reboots take the longest
+case_limit=480 # seconds; ten reboots take the longest, 75 on a quiet host
 line_limit=90  # seconds to wait for a line
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 export XDG_RUNTIME_DIR=$work/runtime

@@ -65,7 +65,7 @@ case_ten_reboots() {
 		read -r word
 		[ "$word" = reboot ] && reboot -f
 	END
-	suite_start -k "$RIG_KERNEL/vmlinux" -m 128M -c 2 --timeout 300s
+	suite_start -k "$RIG_KERNEL/vmlinux" -m 128M -c 2 --timeout 450s
 	for i in 1 2 3 4 5 6 7 8 9 10; do
 		suite_await '^up, cpus: 2'
 		echo reboot >&"$feed"
