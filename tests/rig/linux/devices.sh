@@ -208,7 +208,7 @@ case_devices_block_resize() {
 		. /devices.sh
 		devices_load
 		echo "size $(cat /sys/block/vda/size)"
-		devices_try 100 grep -q 32768 /sys/block/vda/size
+		devices_try 400 grep -q 32768 /sys/block/vda/size
 		echo "size $(cat /sys/block/vda/size)"
 	END
 	suite_start -d "$work/disk" --name "$name"
@@ -296,9 +296,9 @@ case_devices_net_link() {
 		devices_load
 		devices_address eth0 10.9.0.2/24
 		echo "carrier $(cat /sys/class/net/eth0/carrier)"
-		devices_try 100 grep -q 0 /sys/class/net/eth0/carrier
+		devices_try 400 grep -q 0 /sys/class/net/eth0/carrier
 		echo "carrier $(cat /sys/class/net/eth0/carrier)"
-		devices_try 100 grep -q 1 /sys/class/net/eth0/carrier
+		devices_try 400 grep -q 1 /sys/class/net/eth0/carrier
 		ping -c 1 10.9.0.1 | sed 's/^/ping: /'
 	END
 	suite_start -n tap=tap0 --name "$name"
