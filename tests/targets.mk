@@ -33,6 +33,12 @@ check-fast: ## unit tests, freestanding guests, scripts: about a minute
 	@$(submake) check-build
 	@$(check_env) tests/check.sh layers unit cli guest script
 
+.PHONY: check-full
+check-full: check lint fuzz ## all of that, every kind of device, sanitizers, fuzzers
+	@$(check_env) tests/rig/check.sh linux full
+	@$(submake) SANITIZE=address,undefined check-fast
+	@$(submake) SANITIZE=thread check-fast
+
 .PHONY: check-build
 check-build: $B/bantam $(script_bins) $(unit_bins) $(guests)
 

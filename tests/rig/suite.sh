@@ -1,8 +1,9 @@
 #!/bin/bash
 # Linux under bantam, case by case: suite.sh [--from CASE] [CASE...], inside the
-# rig (see check.sh, which prepares, and parts.sh, which calls it). A line a
-# case: `ok NAME`, or `not ok NAME: why` with the command, the messages and the
-# end of the guest's console behind it.
+# rig (see check.sh, which prepares, and parts.sh, which calls it); the word
+# full stands for the cases of make check-full. A line a case: `ok NAME`, or
+# `not ok NAME: why` with the command, the messages and the end of the guest's
+# console behind it.
 #
 # Each case is a function case_NAME in one of linux/*.sh. It boots guests, whose
 # user space is busybox and the lines given on stdin, and ends at the first
@@ -244,6 +245,9 @@ cases=("$@")
 if [[ ${#cases[@]} -eq 0 ]]; then
 	mapfile -t cases < <(sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' \
 		tests/rig/linux/*.sh)
+fi
+if [[ ${cases[0]} == full ]]; then
+	mapfile -t cases < <(compgen -A function case_full_ | sed 's/^case_//')
 fi
 failed=0
 for name in "${cases[@]}"; do

@@ -445,3 +445,23 @@ case_devices_matrix_mmio_split() {
 case_devices_matrix_mmio_packed() {
 	suite_matrix 1 1 transport=mmio,packed=on ''
 }
+
+# The whole product of them, for `make check-full`: case_full_TRANSPORT_RING_
+# QUEUES_CPUS, and _line for a PCI without MSI.
+for devices_ring in off on; do
+	for devices_queues in 1 2; do
+		for devices_cpus in 1 2; do
+			devices_cell="${devices_ring}_${devices_queues}_$devices_cpus"
+			devices_head="suite_matrix $devices_cpus $devices_queues"
+			eval "case_full_pci_$devices_cell() {
+				$devices_head transport=pci,packed=$devices_ring ''
+			}
+			case_full_pci_${devices_cell}_line() {
+				$devices_head transport=pci,packed=$devices_ring pci=nomsi
+			}
+			case_full_mmio_$devices_cell() {
+				$devices_head transport=mmio,packed=$devices_ring ''
+			}"
+		done
+	done
+done
