@@ -57,7 +57,6 @@ exec "$top"/lib/ld-*.so.* --library-path "$top/lib" "$top/bin/$program" "$@"
 END_RUN
 chmod 0755 "$tree/run"
 size=$(($(du -sm "$tree" | cut -f 1) * 5 / 4 + 8))
-rm -f "$part"
-PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -d "$tree" -O ^has_journal \
-	"$part" "${size}M"
+truncate -s "${size}M" "$part"
+PATH=$PATH:/usr/sbin:/sbin mke2fs -q -t ext4 -d "$tree" -O ^has_journal "$part"
 mv "$part" "$out"
