@@ -2,7 +2,7 @@
 # Prints the figures of docs/PERFORMANCE.md: what `make bench` runs. Ratios of
 # one run count; absolute times are this host's of this hour.
 #
-#   run.sh [start] [memory] [boot]     (default: all)
+#   run.sh [start] [memory] [boot] [devices]     (default: all)
 #
 # From the environment: BANTAM (the program), B (the build folder), RUNS.
 set -euo pipefail
@@ -75,7 +75,21 @@ bench_boot() {
 	echo "   target: bantam's wall at most x0.7; own is wall less the guest's uptime"
 }
 
-[[ $# -gt 0 ]] || set -- start memory boot
+# Virtio devices beside QEMU's: here, or in the rig, where the smaller COUNT is
+# enough for its slow CPU.
+bench_devices() {
+	tests/setup/deps.sh guest
+	if bench_kvm >/dev/null; then
+		tests/bench/devices.sh
+	else
+		echo "   no /dev/kvm here: in the rig"
+		tests/rig/run.sh --timeout 1200 -- \
+			env COUNT="${COUNT:-1000}" RUNS="${RUNS:-5}" \
+			tests/bench/devices.sh
+	fi
+}
+
+[[ $# -gt 0 ]] || set -- start memory boot devices
 for group; do
 	"bench_$group"
 done
