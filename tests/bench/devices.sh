@@ -17,7 +17,7 @@ trap 'rm -rf "$work"' EXIT
 q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256 -nodefaults
 	-no-user-config -display none -serial stdio
 	-device "isa-debug-exit,iobase=0xf4,iosize=1"
-	-object iothread,id=io -kernel "$guest")
+	-object "iothread,id=io" -kernel "$guest")
 
 # bench_figure COMMAND...: operations per second of a guest's run.
 bench_figure() {

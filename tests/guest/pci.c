@@ -1,6 +1,7 @@
 /*
  * Enumerates bus 0 through the ports and through ECAM: the host bridge is
- * there, nothing else, and both ways say the same.
+ * there, nothing else (so bantam must be told --rng off), and both ways say the
+ * same.
  */
 #include "lib/pci.h"
 

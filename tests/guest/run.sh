@@ -70,7 +70,7 @@ for profile in lean legacy; do
 	vm "poweroff_$profile" 0 '^going off' poweroff.elf "$machine"
 done
 vm acpi_auto_64bit 0 '^profile: lean' acpi.elf -a profile=lean
-vm pci 0 '^pci: 00:0\.0 29c08086$' pci.elf
+vm pci 0 '^pci: 00:0\.0 29c08086$' pci.elf --rng off
 vm clock 0 '^pvclock:' clock.elf
 for cpus in 1 2 64; do
 	vm "smp_$cpus" 0 "^cpus: $cpus\$" smp.elf -c $cpus -a cpus=$cpus
