@@ -1,8 +1,8 @@
 /*
  * The event loop of the main thread and of device processes: epoll, timers on
  * CLOCK_MONOTONIC, and wake-ups from other threads. All functions but
- * loop_wake_send() and loop_fd_set() belong to the loop's thread. Callbacks may add, change and
- * remove any source, their own included.
+ * loop_wake_send() and loop_fd_set() belong to the loop's thread. Callbacks may
+ * add, change and remove any source, their own included.
  */
 #ifndef VMM_BASE_LOOP_H
 #define VMM_BASE_LOOP_H
