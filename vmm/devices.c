@@ -307,10 +307,10 @@ static int devices_wake_some(struct devices *devices, size_t count,
 int devices_sleep(struct devices *devices, struct error *err)
 {
 	struct error other;
-	int rc = 0;
 
 	for (size_t i = 0; i < devices->plan.count; i++) {
 		struct devices_entry *entry = &devices->entries[i];
+		int rc;
 
 		virtio_device_lock(entry->device);
 		rc = virtio_device_sleep_locked(entry->device);
