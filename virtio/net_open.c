@@ -158,7 +158,7 @@ int net_open(const struct virtio_open *open, struct virtio_resources *out,
 	const struct virtio_net_options *options = open->options;
 	bool user = options->kind == VIRTIO_NET_USER;
 	char text[NET_MAC_TEXT];
-	uint8_t mac[NET_MAC_SIZE];
+	uint8_t mac[NET_MAC_SIZE] = {0};
 	uint64_t features = 0;
 	int ret = net_open_check(open->option, options, err);
 

@@ -971,15 +971,19 @@ START_TEST(user_passt_that_dies_takes_the_link_down)
 {
 	struct capture capture;
 	char log[4096];
+	int pid_fd;
 
 	become(_i);
 	init_user(0);
+	pid_fd = watch_passt(&driver.guest.resources);
 	capture_begin(&capture);
 	ck_assert_int_eq((int)syscall(SYS_pidfd_send_signal,
 				      driver.guest.resources.fds[NET_USER_PID],
 				      SIGKILL, NULL, 0),
 			 0);
 	ck_assert(model_driver_wait(&driver.guest, link_is_down, NULL));
+	/* Its socket is closed before it has ended. */
+	expect_ended(pid_fd);
 	model_driver_settle(&driver.guest);
 	capture_end(&capture, log, sizeof(log));
 	ck_assert_msg(strstr(log, "passt was ended by signal 9") != NULL, "%s",
