@@ -197,10 +197,9 @@ static uint64_t block_open_queue_number(const struct block_opening *o,
 	static const char *const places[] = {"queue", "../queue"};
 	const unsigned int major = major(o->st.st_rdev);
 	const unsigned int minor = minor(o->st.st_rdev);
-	unsigned long long value = 0;
-	char path[128];
+	char path[128], line[32];
 	FILE *stream;
-	int found;
+	char *found;
 
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s/%s",
@@ -208,9 +207,9 @@ static uint64_t block_open_queue_number(const struct block_opening *o,
 		stream = fopen(path, "re");
 		if (!stream)
 			continue;
-		found = fscanf(stream, "%llu", &value);
+		found = fgets(line, sizeof(line), stream);
 		fclose(stream);
-		return found == 1 ? value : 0;
+		return found ? strtoull(line, NULL, 10) : 0;
 	}
 	return 0;
 }

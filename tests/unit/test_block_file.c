@@ -28,7 +28,7 @@
 #include "virtio/block_overlay.h"
 #include "virtio/block_pool.h"
 /* For the ring itself, into which tests put what the module would not. */
-#include "virtio/block_uring.c"
+#include "virtio/block_uring.c" /* NOLINT(bugprone-suspicious-include) */
 
 #define MIB (UINT64_C(1) << 20)
 

@@ -253,10 +253,11 @@ START_TEST(options_parse_disks_are_taken)
 {
 	const struct virtio_block_options *disk;
 
-	ck_assert_int_eq(PARSE("k", "-d", "a.img", "--disk",
-			       "/dev/sdb,ro,direct=off,serial=a,,b,queues=4,"
-			       "slot=31,transport=mmio,packed,ephemeral=true"),
-			 0);
+	static const char second[] =
+		"/dev/sdb,ro,direct=off,serial=a,,b,queues=4,"
+		"slot=31,transport=mmio,packed,ephemeral=true";
+
+	ck_assert_int_eq(PARSE("k", "-d", "a.img", "--disk", second), 0);
 	ck_assert_uint_eq(options.disks.count, 2);
 	disk = options.disks.items;
 	ck_assert_str_eq(disk[0].file, "a.img");
@@ -388,12 +389,14 @@ END_TEST
 
 START_TEST(options_parse_too_many_forwards_are_refused)
 {
-	static char value[257 * 9 + 8] = "user";
+	static const char forward[] = ",fwd=1:1";
+	static char value[257 * sizeof(forward) + 8] = "user";
 	char option[] = "-n", kernel[] = "k";
 	char *argv[] = {kernel, option, value};
+	char *end = value + strlen(value);
 
-	for (unsigned int i = 0; i < 257; i++)
-		strcat(value, ",fwd=1:1");
+	for (unsigned int i = 0; i < 257; i++, end += strlen(forward))
+		memcpy(end, forward, sizeof(forward));
 	ck_assert_int_eq(options_parse(&options, 3, argv, &err), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(err.text, "--net,fwd"));
 	ck_assert_ptr_nonnull(strstr(err.text, "256"));

@@ -249,7 +249,7 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_set_timeout(tcase, 2 * WAIT_MS / 1000);
+	tcase_set_timeout(tcase, 2.0 * WAIT_MS / 1000);
 	tcase_add_loop_test(tcase, two_threads_lose_nothing, 0,
 			    QUEUE_PAIR_FEATURES);
 	tcase_add_loop_test(tcase, buffers_come_back_at_some_speed, 0,
