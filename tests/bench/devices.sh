@@ -34,6 +34,7 @@ bench_pair() {
 	for ((i = 0; i <= runs; i++)); do
 		qemu=$(bench_figure "${q35[@]}" "${qemu_device[@]}" \
 			-append "$append" || true)
+		[[ -n $qemu ]] || sed 's/^/   QEMU: /' "$work/err"
 		bantam=$(bench_figure "$BANTAM" run -m 256M -k "$guest" \
 			-a "$append" "${bantam_device[@]}" || true)
 		if [[ -z $qemu || -z $bantam ]]; then
@@ -74,13 +75,18 @@ bench_block() {
 	local cache direct count
 
 	echo "== block: reads by a guest at CPL 3, 64 MiB file"
-	echo "   QEMU: ${q35[*]} -drive if=none,id=d,file=F,format=raw,aio=io_uring,cache=none|writeback -device virtio-blk-pci,drive=d,iothread=io"
+	echo "   QEMU: ${q35[*]} -drive if=none,id=d,file=F,format=raw,aio=io_uring,cache=none|writeback -device virtio-blk-pci,drive=d,iothread=io,disable-legacy=on"
 	head -c 64M /dev/urandom >"$work/disk"
 	for cache in writeback none; do
 		direct=
 		[[ $cache == writeback ]] || direct=,direct
+		if [[ -n $direct ]] && ! dd if="$work/disk" of=/dev/null \
+			bs=4096 count=1 iflag=direct status=none 2>/dev/null; then
+			echo "   skip: cache=none: no O_DIRECT on $work"
+			continue
+		fi
 		qemu_device=(-drive "if=none,id=d,file=$work/disk,format=raw,aio=io_uring,cache=$cache"
-			-device "virtio-blk-pci,drive=d,iothread=io")
+			-device "virtio-blk-pci,drive=d,iothread=io,disable-legacy=on")
 		bantam_device=(-d "$work/disk$direct")
 		count=${COUNT:-4000}
 		bench_pair "4 KiB random, depth 1, $cache" \
@@ -100,12 +106,12 @@ bench_net() {
 	local size
 
 	echo "== net: frames sent to a tap by a guest at CPL 3"
-	echo "   QEMU: ${q35[*]} -netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off -device virtio-net-pci,netdev=n"
+	echo "   QEMU: ${q35[*]} -netdev tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off -device virtio-net-pci,netdev=n,disable-legacy=on"
 	ip link delete tap9 2>/dev/null || true
 	ip tuntap add tap9 mode tap vnet_hdr || return 0
 	ip link set tap9 up
 	qemu_device=(-netdev "tap,id=n,ifname=tap9,script=no,downscript=no,vhost=off"
-		-device "virtio-net-pci,netdev=n")
+		-device "virtio-net-pci,netdev=n,disable-legacy=on")
 	bantam_device=(-n "tap=tap9")
 	for size in 64 1514; do
 		bench_pair "send, $size bytes" \
