@@ -110,8 +110,10 @@ static int net_passt_parse_all(const struct net_passt_options *options,
 				 options->option, NET_PASST_FORWARDS_MAX);
 	for (size_t i = 0; i < options->fwd->count; i++) {
 		const char *text = options->fwd->items[i];
-		int ret = net_passt_parse(options->option, text, &out[i], err);
+		int ret;
 
+		out[i] = (struct net_passt_forward){.from = 0};
+		ret = net_passt_parse(options->option, text, &out[i], err);
 		if (ret < 0)
 			return ret;
 		for (size_t j = 0; j < i; j++) {

@@ -47,8 +47,10 @@ static uint64_t net_rx_wanted(const struct net *net)
 static void net_rx_consume(struct net_rx *rx, unsigned int count)
 {
 	rx->count -= count;
+	/* NOLINTBEGIN(bugprone-sizeof-expression): pointers they are */
 	memmove(rx->chains, rx->chains + count,
 		rx->count * sizeof(rx->chains[0]));
+	/* NOLINTEND(bugprone-sizeof-expression) */
 	rx->iovecs = 0;
 	rx->space = 0;
 	for (unsigned int i = 0; i < rx->count; i++) {

@@ -165,6 +165,7 @@ static const struct option_key table_serial[] = {
 };
 
 /* What every device has, in the member of a record that is its common. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and a member's name */
 #define TABLE_COMMON(record, member)                                                 \
 	{                                                                            \
 		.name = "transport",                                                 \
@@ -189,6 +190,7 @@ static const struct option_key table_serial[] = {
 		.offset = offsetof(record, member.packed),                           \
 		.help = "offer packed virtqueues",                                   \
 	}
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define TABLE_DISK(member) \
 	.offset = offsetof(struct virtio_block_options, member)
