@@ -136,32 +136,35 @@ static const struct option_key table_machine[] = {
 	},
 };
 
+/* Where a port leads to: the keys of a struct options_end in a record. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and a member's name */
+#define TABLE_END(record, end)                                               \
+	{                                                                    \
+		.name = "to",                                                \
+		.type = OPTION_CHOICE,                                       \
+		.offset = offsetof(record, end.to),                          \
+		.choices = table_ends,                                       \
+	},                                                                   \
+		{                                                            \
+			.name = "file",                                      \
+			.value = "FILE",                                     \
+			.type = OPTION_FILE,                                 \
+			.offset = offsetof(record, end.file),                \
+			.alternative = true,                                 \
+			.choice = OPTIONS_TO_FILE,                           \
+			.help = "to this file; what was in it is lost",      \
+		},                                                           \
+	{                                                                    \
+		.name = "socket", .value = "PATH", .type = OPTION_FILE,      \
+		.offset = offsetof(record, end.socket), .alternative = true, \
+		.choice = OPTIONS_TO_SOCKET,                                 \
+		.help = "to a Unix socket that is made there, for one "      \
+			"client at a time",                                  \
+	}
+/* NOLINTEND(bugprone-macro-parentheses) */
+
 static const struct option_key table_serial[] = {
-	{
-		.name = "to",
-		.type = OPTION_CHOICE,
-		TABLE_AT(serial.to),
-		.choices = table_ends,
-	},
-	{
-		.name = "file",
-		.value = "FILE",
-		.type = OPTION_FILE,
-		TABLE_AT(serial.file),
-		.alternative = true,
-		.choice = OPTIONS_TO_FILE,
-		.help = "to this file; what was in it is lost",
-	},
-	{
-		.name = "socket",
-		.value = "PATH",
-		.type = OPTION_FILE,
-		TABLE_AT(serial.socket),
-		.alternative = true,
-		.choice = OPTIONS_TO_SOCKET,
-		.help = "to a Unix socket that is made there, for one client "
-			"at a time",
-	},
+	TABLE_END(struct options, serial),
 };
 
 /* What every device has, in the member of a record that is its common. */
@@ -299,31 +302,7 @@ static const struct option_key table_net[] = {
 #define TABLE_CONSOLE(member) .offset = offsetof(struct options_console, member)
 
 static const struct option_key table_console[] = {
-	{
-		.name = "to",
-		.type = OPTION_CHOICE,
-		TABLE_CONSOLE(end.to),
-		.choices = table_ends,
-	},
-	{
-		.name = "file",
-		.value = "FILE",
-		.type = OPTION_FILE,
-		TABLE_CONSOLE(end.file),
-		.alternative = true,
-		.choice = OPTIONS_TO_FILE,
-		.help = "to this file; what was in it is lost",
-	},
-	{
-		.name = "socket",
-		.value = "PATH",
-		.type = OPTION_FILE,
-		TABLE_CONSOLE(end.socket),
-		.alternative = true,
-		.choice = OPTIONS_TO_SOCKET,
-		.help = "to a Unix socket that is made there, for one client "
-			"at a time",
-	},
+	TABLE_END(struct options_console, end),
 	{
 		.name = "name",
 		.value = "TEXT",
