@@ -28,7 +28,7 @@ bench_figure() {
 # bench_pair NAME OPTIONS: QEMU and bantam in turn, with the arrays
 # qemu_device and bantam_device; medians and the median of the ratios.
 bench_pair() {
-	local name=$1 append=$2 i qemu bantam
+	local name=$1 append=$2 i qemu bantam who
 
 	: >"$work/rows"
 	for ((i = 0; i <= runs; i++)); do
@@ -38,7 +38,9 @@ bench_pair() {
 		bantam=$(bench_figure "$BANTAM" run -m 256M -k "$guest" \
 			-a "$append" "${bantam_device[@]}" || true)
 		if [[ -z $qemu || -z $bantam ]]; then
-			echo "   $name: no figure of ${qemu:+bantam}${qemu:-QEMU}"
+			who=QEMU
+			[[ -z $qemu ]] || who=bantam
+			echo "   $name: no figure of $who"
 			sed 's/^/   /' "$work/err"
 			return 0
 		fi
@@ -118,10 +120,8 @@ bench_net() {
 			"what=send size=$size depth=64 count=${COUNT:-20000}"
 	done
 	bench_flood &
-	for size in 64 1514; do
-		bench_pair "receive" "what=recv depth=64 count=${COUNT:-20000}"
-		break
-	done
+	bench_pair "receive, 1514 bytes" \
+		"what=recv depth=64 count=${COUNT:-20000}"
 	kill "$!" 2>/dev/null || true
 	ip link delete tap9
 	echo "   target: x1.0"
