@@ -51,6 +51,8 @@ ln -s /proc/self/fd /new/dev/fd
 ln -s fd/0 /new/dev/stdin
 ln -s fd/1 /new/dev/stdout
 ln -s fd/2 /new/dev/stderr
+# Guests that ask for huge pages fault less: a good third of a boot here.
+echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 # Tests run as an ordinary user, too.
 chmod 0666 /new/dev/kvm
 chmod 1777 /new/tmp

@@ -53,6 +53,25 @@ START_TEST(new_with_regions_describes_them)
 }
 END_TEST
 
+/* Huge pages back only what lies alike in file, host and guest. */
+START_TEST(new_with_regions_lies_at_huge_page)
+{
+	struct guest_mem *others[3];
+	const struct guest_mem_region region = {0, 3 * MIB};
+	struct error err;
+
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(guest_mem_new(&others[i], &region, 1, 0, &err),
+				 0);
+		ck_assert_uint_eq((uintptr_t)guest_mem_span(others[i], 0, 1) %
+					  (2 * MIB),
+				  0);
+	}
+	for (size_t i = 0; i < 3; i++)
+		guest_mem_free(others[i]);
+}
+END_TEST
+
 START_TEST(new_with_memfd_cannot_be_cut)
 {
 	ck_assert_int_eq(ftruncate(guest_mem_fd(mem), 0), -1);
@@ -292,6 +311,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, new_with_regions_describes_them);
+	tcase_add_test(tcase, new_with_regions_lies_at_huge_page);
 	tcase_add_test(tcase, new_with_memfd_cannot_be_cut);
 	tcase_add_test(tcase, new_with_bad_regions_is_refused);
 	tcase_add_test(tcase, new_without_huge_pages_says_what_to_do);

@@ -21,7 +21,8 @@
 
 #include "vmm/base/log.h"
 
-#define GUEST_MEM_PAGE UINT64_C(4096)
+#define GUEST_MEM_PAGE	    UINT64_C(4096)
+#define GUEST_MEM_HUGE_PAGE (UINT64_C(2) << 20)
 
 struct guest_mem {
 	uint8_t *host; /* the regions, one behind the other */
@@ -157,6 +158,28 @@ static int guest_mem_create(struct guest_mem *mem, uint64_t huge_page,
 	return 0;
 }
 
+/*
+ * Where the memory shall be: at a multiple of the host's usual huge page, as it
+ * is in the file and in the guest, so that such pages may back it.
+ */
+static void *guest_mem_place(uint64_t size)
+{
+	const uint64_t align = GUEST_MEM_HUGE_PAGE;
+	uint8_t *room, *start;
+	size_t head;
+
+	room = mmap(NULL, size + align, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	head = (size_t)(-(uintptr_t)room & (align - 1));
+	start = room + head;
+	if (head)
+		munmap(room, head);
+	munmap(start + size, align - head);
+	return start;
+}
+
 static int guest_mem_map(struct guest_mem *mem, uint64_t huge_page,
 			 struct error *err)
 {
@@ -165,15 +188,29 @@ static int guest_mem_map(struct guest_mem *mem, uint64_t huge_page,
 	 * be killed by its first access.
 	 */
 	int flags = MAP_SHARED | (huge_page ? 0 : MAP_NORESERVE);
-	void *host;
+	void *place = NULL, *host;
 
-	host = mmap(NULL, mem->size, PROT_READ | PROT_WRITE, flags, mem->fd, 0);
+	if (!huge_page) {
+		place = guest_mem_place(mem->size);
+		if (place == MAP_FAILED)
+			return guest_mem_fail(mem, errno, "mmap", err);
+		flags |= MAP_FIXED;
+	}
+	host = mmap(place, mem->size, PROT_READ | PROT_WRITE, flags, mem->fd,
+		    0);
+	if (host == MAP_FAILED && place)
+		munmap(place, mem->size);
 	if (host == MAP_FAILED && huge_page && errno == ENOMEM)
 		return guest_mem_fail_reserve(mem, huge_page, err);
 	if (host == MAP_FAILED)
 		return guest_mem_fail(mem, errno, "mmap", err);
 	mem->host = host;
-	/* Only spares core files, so a failure is none of ours. */
+	/*
+	 * Fewer faults, where the host lets shared memory have huge pages
+	 * (shmem_enabled); and no guest in core files. Neither is needed, so
+	 * a failure is none of ours.
+	 */
+	madvise(host, mem->size, MADV_HUGEPAGE);
 	madvise(host, mem->size, MADV_DONTDUMP);
 	return 0;
 }

@@ -31,7 +31,9 @@ struct guest_mem_region {
  * @err: names --memory
  *
  * Pages are made on first touch, so a guest may have more than the host has.
- * Return: 0, -EINVAL, -ENOMEM or what memfd_create(2) and mmap(2) say.
+ * They are huge ones of their own accord where the host has
+ * shmem_enabled=advise. Return: 0, -EINVAL, -ENOMEM or what memfd_create(2) and
+ * mmap(2) say.
  */
 int guest_mem_new(struct guest_mem **out,
 		  const struct guest_mem_region *regions, unsigned int count,
