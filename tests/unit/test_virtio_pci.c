@@ -329,7 +329,10 @@ END_TEST
 START_TEST(pci_doorbells_without_a_driver_are_none)
 {
 	const uint64_t second = board.bar + 0x100000;
+	struct virtqueue_config config = virtio_guest_ring(&guest, 0, false);
 
+	virtio_board_negotiate(&board, VERSION);
+	virtio_board_set_up(&board, 0, &config);
 	virtio_board_pci_set(&board, PCI_BASE_ADDRESS_0, 4, (uint32_t)second);
 	ck_assert_uint_eq(board.fake.doorbell_count, 0);
 	board.bar = second;
