@@ -214,7 +214,7 @@ case_devices_block_kill_fio() {
 		devices_load
 		devices_tools /dev/vda
 		tool fio --name=write --filename=/dev/vdb --rw=write --bs=4k \
-			--size=16M --offset_increment=16M --numjobs=4 --thread \
+			--size=16M --offset_increment=16M --numjobs=4 \
 			--ioengine=psync --direct=1 --fsync=1 --do_verify=0 \
 			--verify=pattern --verify_pattern=%o \
 			--status-interval=1 --output-format=terse
@@ -235,9 +235,8 @@ case_devices_block_kill_fio() {
 			--offset="$((job * 16))M" --size="${kib}k" --verify_only \
 			--verify=pattern --verify_pattern=%o \
 			>"$work/verify" 2>&1 ||
-			suite_fail "job $job: of $kib KiB: $(grep -m 3 -E "^(verify|fio|pattern)" "$work/verify" | tr "\n" " ") $(cat "$work/flushed" | tr "\n" " ")"
+			suite_fail "job $job, $kib KiB: $(grep -m 1 "bad pattern" "$work/verify")"
 	done <"$work/flushed"
-	cat "$work/flushed"
 }
 
 # What the guest's kernel says of a disk, and this one's.
