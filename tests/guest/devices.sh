@@ -94,6 +94,9 @@ case_direct()
 	else
 		not_ok block_direct_image 'the disk does not hold what was written'
 	fi
+	# Here requests are in flight indeed: the page cache answers at once.
+	vm hostile_direct 0 '2:rng0: failed until its driver resets it' virtio_hostile.elf -d "$disk,direct" \
+		--rng source=/dev/urandom
 	[ ! -d "$tmp/mnt" ] || umount "$tmp/mnt"
 }
 case_direct

@@ -220,7 +220,7 @@ case_devices_block_kill_fio() {
 			--name=0 --offset=0 --name=16 --offset=16M \
 			--name=32 --offset=32M --name=48 --offset=48M
 	END
-	suite_start -m 512M -c 2 -d "$tools,ro" -d "$work/disk"
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" -d "$work/disk"
 	for job in {1..12}; do
 		suite_await '^3;fio-'
 	done
