@@ -20,7 +20,7 @@ mount -t devtmpfs devtmpfs /dev
 # In the order of their dependencies; the last block is for vhost and vsock.
 for module in irqbypass kvm ccp kvm-amd \
 	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev \
-	virtio_pci virtio_console netfs fscache 9pnet 9pnet_virtio 9p overlay \
+	virtio_pci virtio_console virtio_blk netfs fscache 9pnet 9pnet_virtio 9p overlay \
 	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net \
 	vsock vmw_vsock_virtio_transport_common vhost_vsock; do
 	insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
@@ -54,7 +54,7 @@ ln -s fd/2 /new/dev/stderr
 # Guests that ask for huge pages fault less: a good third of a boot here.
 echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 # Tests run as an ordinary user, too.
-chmod 0666 /new/dev/kvm
+chmod 0666 /new/dev/kvm /new/dev/vda
 chmod 1777 /new/tmp
 ip link set lo up
 umount /dev /sys /proc
