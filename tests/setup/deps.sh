@@ -46,6 +46,9 @@ packages() {
 		rig	ethtool	offloads
 		rig	iperf3	streams
 		rig	rng-tools5|rng-tools-debian|rng-tools	rngtest
+		arm	qemu-system-arm	the nested KVM of another architecture
+		arm	qemu-user-static	runs its unit tests
+		arm	device-tree-compiler	reads our device trees back
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	procps	pgrep and pkill
@@ -70,7 +73,7 @@ deps_groups() {
 # The last thing to do, whether or not something was missing.
 deps_done() {
 	[[ " $wanted_all " != *" cross "* ]] ||
-		exec "$(dirname "$0")/root.sh" build
+		exec "$(dirname "$0")/root.sh" aarch64 build
 	exit 0
 }
 

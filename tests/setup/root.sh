@@ -1,30 +1,28 @@
 #!/bin/bash
-# Debian's arm64 packages, unpacked where this host has none of them:
+# A root of Debian's packages for another architecture than this host's:
 #
-#   root.sh GROUP...
+#   root.sh ARCH GROUP...
 #
-# makes cache/aarch64/root/, or adds to it, with what the groups of `packages`
+# makes cache/ARCH/root/, or adds to it, with what the groups of `packages`
 # below name and all that those depend on. It is what a cross compiler takes for
-# its --sysroot, and what the arm64 rig has for a root. apt gets a
-# configuration of its own, with arm64 as the only architecture and nothing
-# installed, so that the host's packages stay as they are; it checks the hashes
-# against its signed lists. dpkg-deb unpacks; no maintainer's script runs. Needs
-# no root. Without network when everything is there; to begin anew, remove
-# cache/aarch64/root and cache/aarch64/apt.
+# its --sysroot, and what the rig of that architecture has for a root. apt.sh
+# tells where the packages come from; dpkg-deb unpacks them, and no maintainer's
+# script runs. Needs no root. Without network when everything is there; to begin
+# anew, remove cache/ARCH/root and cache/ARCH/apt.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/setup/apt.sh
+. tests/setup/apt.sh
 
-deb_arch=arm64
-top=$PWD/cache/aarch64
-root=$top/root
-apt=$top/apt
-
-# One line a group: what it is for is in docs/HACKING.md.
+# One line a group, or several.
 packages() {
 	cat <<-END
 		build	libc6-dev libgcc-12-dev libjansson-dev liburing-dev liblz4-dev
 		build	libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libssl-dev
 		build	libfdt-dev check
+		rig	dash bash coreutils util-linux mount procps findutils grep sed mawk
+		rig	cpio gzip iproute2 kmod passt busybox-static diffutils libpam-runtime
+		rig	e2fsprogs pciutils fio ethtool iperf3 rng-tools5
 	END
 }
 
@@ -36,33 +34,9 @@ root_names() {
 	packages | sed -n "s/^$1	//p" | tr '\n' ' '
 }
 
-# The host's sources and keys, and no other thing of the host's.
-root_configure() {
-	mkdir -p "$apt"/{state/lists/partial,cache/archives/partial,log} "$root"
-	: >"$apt/status"
-	cat >"$apt/conf" <<-END
-		#clear APT::Architectures;
-		#clear APT::Update::Post-Invoke;
-		#clear APT::Update::Post-Invoke-Success;
-		#clear DPkg::Post-Invoke;
-		APT::Architecture "$deb_arch";
-		APT::Architectures { "$deb_arch"; };
-		APT::Sandbox::User "root";
-		APT::Install-Recommends "false";
-		Dir::State "$apt/state";
-		Dir::State::status "$apt/status";
-		Dir::Cache "$apt/cache";
-		Dir::Log "$apt/log";
-	END
-}
-
-root_apt() {
-	apt-get -q -c "$apt/conf" "$@" </dev/null >>"$apt/log/apt" 2>&1
-}
-
 # root_download PACKAGE...: with all that they depend on, into apt's archives.
 root_download() {
-	root_apt install -y --download-only "$@"
+	apt_get -o APT::Install-Recommends=false install -y --download-only "$@"
 }
 
 # Once the usual links are there, files of /lib and /usr/lib are in one place.
@@ -75,6 +49,11 @@ root_links() {
 	done
 }
 
+# What a maintainer's script would have linked.
+root_alternatives() {
+	[[ ! -e $root/usr/bin/mawk ]] || ln -sf mawk "$root/usr/bin/awk"
+}
+
 # Links to /lib/... would lead out of here.
 root_relative() {
 	local link
@@ -85,54 +64,56 @@ root_relative() {
 }
 
 root_unpack() {
-	local deb
+	local deb unpacked=$apt_own/unpacked
 
 	root_links
-	for deb in "$apt"/cache/archives/*.deb; do
-		[[ ! -e $apt/unpacked/${deb##*/} ]] || continue
+	mkdir -p "$unpacked"
+	for deb in "$apt_own"/cache/archives/*.deb; do
+		[[ ! -e $unpacked/${deb##*/} ]] || continue
 		dpkg-deb --fsys-tarfile "$deb" |
 			tar -x -C "$root" --keep-directory-symlink \
 				--no-same-owner --no-same-permissions
-		mkdir -p "$apt/unpacked"
-		: >"$apt/unpacked/${deb##*/}"
+		: >"$unpacked/${deb##*/}"
 	done
+	root_alternatives
 	root_relative
 }
 
 root_add() {
-	local names
+	local names done=$apt_own/done.$1
 
 	read -ra names <<<"$(root_names "$1")"
 	if [[ ${#names[@]} -eq 0 ]]; then
-		echo "root: no group '$1', there are:" \
-			"$(root_groups)" >&2
+		echo "root: no group '$1', there are: $(root_groups)" >&2
 		exit 2
 	fi
 	# The list is in the stamp: one that grew is fetched.
-	[[ "$(cat "$apt/done.$1" 2>/dev/null)" != "${names[*]}" ]] || return 0
-	root_configure
+	[[ "$(cat "$done" 2>/dev/null)" != "${names[*]}" ]] || return 0
 	echo "root: downloading for $deb_arch: ${names[*]}" >&2
 	if ! root_download "${names[@]}"; then
 		# Lists that are older than the archive name files that are gone.
-		root_apt update || true
+		apt_update
 		root_download "${names[@]}" || {
-			tail -n 5 "$apt/log/apt" >&2
+			tail -n 5 "$apt_log" >&2
 			echo "root: apt-get failed: is the network there?" >&2
 			exit 1
 		}
 	fi
 	root_unpack
-	echo "${names[*]}" >"$apt/done.$1"
+	echo "${names[*]}" >"$done"
 	echo "root: $root has it, $(du -sm "$root" | cut -f 1) MiB in all" >&2
 }
 
-if [[ $# -eq 0 ]]; then
-	echo "usage: root.sh GROUP... ($(root_groups))" >&2
+if [[ $# -lt 2 ]]; then
+	echo "usage: root.sh ARCH GROUP... ($(root_groups))" >&2
 	exit 2
 fi
-mkdir -p "$top"
+root=$PWD/cache/$1/root
+apt_for "$1"
+apt_separate
+shift
 # One at a time.
-exec {lock}>"$top/lock"
+exec {lock}>"$apt_own/lock"
 flock "$lock"
 for group in "$@"; do
 	root_add "$group"
