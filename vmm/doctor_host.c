@@ -38,11 +38,31 @@
 
 /* --- /dev/kvm ------------------------------------------------------------- */
 
+/*
+ * The group's name, to be freed; NULL if the file has none. Not by getgrgid(),
+ * which loads what nsswitch.conf names, and a static program should not.
+ */
+static char *doctor_host_group(gid_t gid)
+{
+	FILE *file = fopen("/etc/group", "re");
+	const struct group *group;
+	char *name = NULL;
+
+	if (!file)
+		return NULL;
+	while (!name && (group = fgetgrent(file)) != NULL) {
+		if (group->gr_gid == gid)
+			name = strdup(group->gr_name);
+	}
+	fclose(file);
+	return name;
+}
+
 static void doctor_host_explain_access(int errnum,
 				       struct check_finding *finding)
 {
-	const struct group *group;
 	struct stat st;
+	char *group;
 
 	check_found(finding, CHECK_FAIL, "user %u may not open " KVM_DEVICE,
 		    (unsigned int)geteuid());
@@ -53,12 +73,13 @@ static void doctor_host_explain_access(int errnum,
 		check_fix(finding, "give the container that this runs in the "
 				   "device (--device " KVM_DEVICE ")");
 	} else if ((st.st_mode & 0060) == 0060 && st.st_gid != 0) {
-		group = getgrgid(st.st_gid);
+		group = doctor_host_group(st.st_gid);
 		check_fix(finding,
 			  "add the user to the group %s (usermod -aG %s USER) "
 			  "and log in again",
-			  group ? group->gr_name : "of the device",
-			  group ? group->gr_name : "GROUP");
+			  group ? group : "of the device",
+			  group ? group : "GROUP");
+		free(group);
 	} else {
 		check_fix(finding,
 			  "as root, give it to a group (chgrp kvm " KVM_DEVICE

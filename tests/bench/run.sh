@@ -67,7 +67,7 @@ bench_boot() {
 	local vmlinuz initrd=$PWD/$B/tests/bench/initrd.cpio
 
 	echo "== boot: Debian's cloud kernel, quiet, to a trivial init's line; nested KVM of the rig, 512 MiB, 1 vCPU"
-	tests/setup/kernels.sh cloud generic
+	tests/setup/kernels.sh x86_64 cloud generic
 	vmlinuz=$PWD/cache/x86_64/cloud/vmlinuz
 	tests/setup/initramfs.sh -o "$initrd" tests/bench/init
 	tests/rig/run.sh --timeout 900 -- tests/bench/boot.sh "$compare" \

@@ -100,7 +100,7 @@ if [[ $# -eq 0 ]]; then
 	parts+=(linux)
 fi
 tests/setup/deps.sh guest rig check || check_fail "packages are missing"
-tests/setup/kernels.sh cloud generic || check_fail "kernels are missing"
+tests/setup/kernels.sh x86_64 cloud generic || check_fail "kernels are missing"
 [[ -x $BANTAM ]] || check_fail "no program $BANTAM: run make"
 mkdir -p "$out"
 [[ " ${parts[*]} " != *" linux "* ]] || check_prepare_linux
