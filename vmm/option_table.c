@@ -31,12 +31,9 @@ static const char *const table_entries[] = {
 };
 
 static const char *const table_machines[] = {
-	[ARCH_PROFILE_AUTO] = "auto",
-	[ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy",
-	[ARCH_PROFILE_DT] = "dt",
-	[ARCH_PROFILE_ACPI] = "acpi",
-	NULL,
+	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
+	[ARCH_PROFILE_ACPI] = "acpi",	  NULL,
 };
 
 /* What is empty here is chosen by a key of its own, or left out. */

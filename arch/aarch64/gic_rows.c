@@ -27,15 +27,15 @@ static_assert(SPI_COUNT <= GIC_SPIS, "all have a bit");
 #define V3_GICR_SGI 0x10000 /* the second frame of a redistributor */
 
 /* A level of lines: VGIC_LEVEL_INFO_LINE_LEVEL, and the first interrupt. */
-#define LEVEL(intid)                                                       \
-	((uint32_t)VGIC_LEVEL_INFO_LINE_LEVEL                              \
-		 << KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT |               \
+#define LEVEL(intid)                                         \
+	((uint32_t)VGIC_LEVEL_INFO_LINE_LEVEL                \
+		 << KVM_DEV_ARM_VGIC_LINE_LEVEL_INFO_SHIFT | \
 	 (intid))
 
-#define DIST(reg, at, words)                                              \
-	{                                                                 \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS,    \
-		.offset = (at), .step = 4, .count = (words),              \
+#define DIST(reg, at, words)                                           \
+	{                                                              \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, \
+		.offset = (at), .step = 4, .count = (words),           \
 	}
 #define DIST_CLEAR(reg, at, words, clear_at)                           \
 	{                                                              \
@@ -47,23 +47,22 @@ static_assert(SPI_COUNT <= GIC_SPIS, "all have a bit");
 /* --- GICv3 ----------------------------------------------------------------
  */
 
-#define REDIST(reg, at, words)                                           \
-	{                                                                \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, \
-		.offset = (at), .step = 4, .count = (words),             \
-		.per_cpu = true,                                         \
+#define REDIST(reg, at, words)                                                \
+	{                                                                     \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,      \
+		.offset = (at), .step = 4, .count = (words), .per_cpu = true, \
 	}
-#define REDIST_CLEAR(reg, at, words, clear_at)                           \
-	{                                                                \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS, \
-		.offset = (at), .step = 4, .count = (words),             \
-		.per_cpu = true, .clear = (clear_at),                    \
+#define REDIST_CLEAR(reg, at, words, clear_at)                                \
+	{                                                                     \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_REDIST_REGS,      \
+		.offset = (at), .step = 4, .count = (words), .per_cpu = true, \
+		.clear = (clear_at),                                          \
 	}
 
 /* As arm-vgic-v3.rst has the encoding of a system register. */
-#define ICC(reg, crm, op2, most)                                         \
-	{                                                                \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS, \
+#define ICC(reg, crm, op2, most)                                            \
+	{                                                                   \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,    \
 		.offset = 3 << 14 | 0 << 11 | 12 << 7 | (crm) << 3 | (op2), \
 		.step = 1, .count = (most), .per_cpu = true, .wide = true,  \
 	}
@@ -128,23 +127,21 @@ const struct vgic_row gic_v3_icc_ctlr = ICC(ICC_CTLR_EL1, 12, 4, 1);
  */
 
 /* Banked: each vCPU has its own of the first 32 interrupts. */
-#define BANKED(reg, at, words)                                         \
-	{                                                              \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, \
-		.offset = (at), .step = 4, .count = (words),           \
-		.per_cpu = true,                                       \
+#define BANKED(reg, at, words)                                                \
+	{                                                                     \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS,        \
+		.offset = (at), .step = 4, .count = (words), .per_cpu = true, \
 	}
-#define BANKED_CLEAR(reg, at, words, clear_at)                         \
-	{                                                              \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS, \
-		.offset = (at), .step = 4, .count = (words),           \
-		.per_cpu = true, .clear = (clear_at),                  \
+#define BANKED_CLEAR(reg, at, words, clear_at)                                \
+	{                                                                     \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_DIST_REGS,        \
+		.offset = (at), .step = 4, .count = (words), .per_cpu = true, \
+		.clear = (clear_at),                                          \
 	}
-#define CPU(reg, at, words)                                           \
-	{                                                             \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_REGS, \
-		.offset = (at), .step = 4, .count = (words),          \
-		.per_cpu = true,                                      \
+#define CPU(reg, at, words)                                                   \
+	{                                                                     \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_REGS,         \
+		.offset = (at), .step = 4, .count = (words), .per_cpu = true, \
 	}
 
 const struct vgic_row gic_v2_rows[] = {

@@ -8,7 +8,7 @@
 #include "arch/aarch64/vgic_regs.h"
 
 /* Shared peripheral interrupts: SPI_COUNT in whole registers. */
-#define GIC_SPIS  128
+#define GIC_SPIS   128
 #define GIC_INTIDS (32 + GIC_SPIS)
 
 extern const struct vgic_row gic_v3_rows[];

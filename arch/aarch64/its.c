@@ -23,14 +23,13 @@ struct its {
 };
 
 /* IHI 0069, 12.19. KVM takes and gives 64 bits of each. */
-#define ITS(reg, at, most)                                            \
-	{                                                             \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_ITS_REGS, \
-		.offset = (at), .step = 8, .count = (most),           \
-		.wide = true,                                         \
+#define ITS(reg, at, most)                                                \
+	{                                                                 \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_ITS_REGS,     \
+		.offset = (at), .step = 8, .count = (most), .wide = true, \
 	}
 static const struct vgic_row its_rows[] = {
-	ITS(GITS_IIDR, 0x4, 1),	  /* by which rules the tables are written */
+	ITS(GITS_IIDR, 0x4, 1),	   /* by which rules the tables are written */
 	ITS(GITS_CBASER, 0x80, 1), /* resets the two below */
 	ITS(GITS_CREADR, 0x90, 1), ITS(GITS_CWRITER, 0x88, 1),
 	ITS(GITS_BASER, 0x100, 8), ITS(GITS_CTLR, 0x0, 1),

@@ -72,8 +72,8 @@ static unsigned int vgic_row_cpus(const struct vgic_regs *regs,
 static size_t vgic_row_size(const struct vgic_regs *regs,
 			    const struct vgic_row *row)
 {
-	size_t size = vgic_row_width(row) * row->count *
-		      vgic_row_cpus(regs, row);
+	size_t size =
+		vgic_row_width(row) * row->count * vgic_row_cpus(regs, row);
 
 	return (size + 7) & ~(size_t)7;
 }

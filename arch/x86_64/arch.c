@@ -36,8 +36,8 @@
 #include "vmm/base/json.h"
 #include "vmm/base/loop.h"
 
-#define ARCH_SERIAL	 "ttyS0"
-#define ARCH_MEMMAP_MAX	 8
+#define ARCH_SERIAL	"ttyS0"
+#define ARCH_MEMMAP_MAX 8
 
 struct arch_vcpu {
 	int fd;			     /* borrowed */
@@ -73,10 +73,8 @@ struct arch {
  */
 
 static const char *const arch_profile_names[] = {
-	[ARCH_PROFILE_AUTO] = "auto",
-	[ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy",
-	[ARCH_PROFILE_DT] = "dt",
+	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
 	[ARCH_PROFILE_ACPI] = "acpi",
 };
 
@@ -255,7 +253,8 @@ static int arch_add_lean(struct arch *arch, struct host *host)
 	int rc = ged_new(&arch->ged, host, LAYOUT_GED, GSI_GED);
 
 	if (!rc)
-		device_set_add(&arch->devices, "ged", &ged_device_ops, arch->ged);
+		device_set_add(&arch->devices, "ged", &ged_device_ops,
+			       arch->ged);
 	return rc;
 }
 
@@ -272,7 +271,8 @@ static int arch_add_pci(struct arch *arch, struct host *host)
 	int rc = pci_bus_new(&arch->pci, host, &config);
 
 	if (!rc)
-		device_set_add(&arch->devices, "pci", &pci_bus_device_ops, arch->pci);
+		device_set_add(&arch->devices, "pci", &pci_bus_device_ops,
+			       arch->pci);
 	return rc;
 }
 
@@ -288,7 +288,8 @@ static int arch_add_common(struct arch *arch, struct host *host)
 			&arch->config.serial);
 	if (rc)
 		return rc;
-	device_set_add(&arch->devices, "serial0", &serial_device_ops, arch->serial);
+	device_set_add(&arch->devices, "serial0", &serial_device_ops,
+		       arch->serial);
 	rc = rtc_new(&rtc, host, NULL);
 	if (rc)
 		return rc;
@@ -304,7 +305,8 @@ static int arch_add_common(struct arch *arch, struct host *host)
 	rc = debug_exit_new(&debug_exit, host);
 	if (rc)
 		return rc;
-	device_set_add(&arch->devices, "debug-exit", &debug_exit_device_ops, debug_exit);
+	device_set_add(&arch->devices, "debug-exit", &debug_exit_device_ops,
+		       debug_exit);
 	return arch_add_pci(arch, host);
 }
 

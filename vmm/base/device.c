@@ -65,9 +65,9 @@ int device_set_restore(const struct device_set *set, const json_t *state,
 	for (unsigned int i = 0; i < set->count && !rc; i++) {
 		const struct device *device = &set->devices[i];
 
-		rc = device->ops->restore(
-			device->self, json_object_get(state, device->name),
-			err);
+		rc = device->ops->restore(device->self,
+					  json_object_get(state, device->name),
+					  err);
 		if (rc)
 			error_prefix(err, "%s: ", device->name);
 	}
