@@ -28,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "vmm/arch.h"
 #include "vmm/kvm.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -97,10 +98,8 @@ void doctor_host_explain(int errnum, struct check_finding *finding)
 	case ENXIO:
 		check_found(finding, CHECK_FAIL, "there is no " KVM_DEVICE);
 		check_fix(finding,
-			  "load KVM's module (modprobe kvm_intel or kvm_amd); "
-			  "if it refuses, the CPU's virtualisation is off (see "
-			  "CPU), and if this is a container, give it the "
-			  "device");
+			  "%s; if this is a container, give it the device",
+			  arch_kvm_hint());
 		break;
 	case EACCES:
 	case EPERM:
