@@ -131,14 +131,14 @@ run_machine() {
 
 # On x86_64 there is a second serial port, see run_watch.
 run_start_qemu() {
-	local poke=()
+	local second=()
 
-	[[ $arch != x86_64 ]] || poke=(-serial chardev:poke)
+	[[ $arch != x86_64 ]] || second=(-serial chardev:poke)
 	timeout --kill-after=5 "$limit" \
 		"qemu-system-$arch" "${machine[@]}" -accel tcg -smp 1 \
 		-m "$memory" -nodefaults -no-reboot -display none \
 		-serial "file:$run/kernel" \
-		-chardev "pipe,id=poke,path=$run/poke" "${poke[@]}" \
+		-chardev "pipe,id=poke,path=$run/poke" "${second[@]}" \
 		-chardev "pipe,id=monitor,path=$run/monitor" \
 		-mon chardev=monitor,mode=readline \
 		-initrd "$initramfs" -append "$append" \
