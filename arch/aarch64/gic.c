@@ -24,6 +24,13 @@
 /* ICC_CTLR_EL1: bits of a priority, less one (IHI 0069, 12.2.6) */
 #define ICC_CTLR_PRIBITS(ctlr) (((ctlr) >> 8 & 7) + 1)
 
+/* What gic_open() writes: groups enabled, and a mask that lets all through.
+ * KVM has the interrupts of a GICv3 in group 1, those of a GICv2 in group 0. */
+#define GICD_CTLR_GROUP0 1
+#define GICD_CTLR_GROUP1 2
+#define GICC_CTLR_GROUP0 1
+#define GIC_PRIORITY_ALL 0xf8
+
 struct gic {
 	int dev_fd; /* owned */
 	unsigned int version;
@@ -233,4 +240,53 @@ int gic_start(struct gic *gic, const uint64_t *mpidr, struct error *err)
 	if (!rc && v3)
 		rc = gic_count_priorities(gic, err);
 	return rc ? rc : gic_note(gic, err);
+}
+
+/* --- In place of a driver -------------------------------------------------
+ */
+
+static int gic_set(struct gic *gic, const char *name, unsigned int index,
+		   uint64_t value, struct error *err)
+{
+	for (unsigned int i = 0; i < gic->regs.row_count; i++) {
+		struct vgic_row row = gic->rows[i];
+
+		if (strcmp(row.name, name) != 0)
+			continue;
+		row.offset += index * row.step;
+		row.count = 1;
+		return vgic_regs_fill(&gic->regs, &row, value, err);
+	}
+	return error_set(err, EINVAL, "no register %s", name);
+}
+
+static int gic_open_v3(struct gic *gic, struct error *err)
+{
+	int rc = gic_set(gic, "GICD_CTLR", 0, GICD_CTLR_GROUP1, err);
+
+	if (!rc)
+		rc = gic_set(gic, "ICC_PMR_EL1", 0, GIC_PRIORITY_ALL, err);
+	return rc ? rc : gic_set(gic, "ICC_IGRPEN1_EL1", 0, 1, err);
+}
+
+static int gic_open_v2(struct gic *gic, struct error *err)
+{
+	int rc = gic_set(gic, "GICD_CTLR", 0, GICD_CTLR_GROUP0, err);
+
+	if (!rc)
+		rc = gic_set(gic, "GICC_PMR", 0, GIC_PRIORITY_ALL, err);
+	return rc ? rc : gic_set(gic, "GICC_CTLR", 0, GICC_CTLR_GROUP0, err);
+}
+
+int gic_open(struct gic *gic, unsigned int intid, struct error *err)
+{
+	bool v3 = gic->version == 3;
+	const char *banked = v3 ? "GICR_ISENABLER0" : "GICD_ISENABLER0";
+	int rc = v3 ? gic_open_v3(gic, err) : gic_open_v2(gic, err);
+
+	if (rc)
+		return rc;
+	return gic_set(gic, intid < INTID_SPI ? banked : "GICD_ISENABLER",
+		       intid < INTID_SPI ? 0 : intid / 32 - 1, 1u << intid % 32,
+		       err);
 }

@@ -42,4 +42,13 @@ int gic_new(struct gic **out, int vm_fd, unsigned int version,
  */
 int gic_start(struct gic *gic, const uint64_t *mpidr, struct error *err);
 
+/**
+ * gic_open() - Let an interrupt through to vCPU 0, as a guest's driver would.
+ * @intid: private or shared
+ *
+ * For guests that have none; since gic_start(). Return: 0, or what KVM says
+ * with @err set.
+ */
+int gic_open(struct gic *gic, unsigned int intid, struct error *err);
+
 #endif
