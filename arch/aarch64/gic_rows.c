@@ -60,11 +60,11 @@ static_assert(SPI_COUNT <= GIC_SPIS, "all have a bit");
 	}
 
 /* As arm-vgic-v3.rst has the encoding of a system register. */
-#define ICC(reg, crm, op2, most)                                            \
-	{                                                                   \
-		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,    \
-		.offset = 3 << 14 | 0 << 11 | 12 << 7 | (crm) << 3 | (op2), \
-		.step = 1, .count = (most), .per_cpu = true, .wide = true,  \
+#define ICC(reg, crn, crm, op2, most)                                          \
+	{                                                                      \
+		.name = #reg, .group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,       \
+		.offset = 3 << 14 | 0 << 11 | (crn) << 7 | (crm) << 3 | (op2), \
+		.step = 1, .count = (most), .per_cpu = true, .wide = true,     \
 	}
 
 const struct vgic_row gic_v3_rows[] = {
@@ -108,20 +108,20 @@ const struct vgic_row gic_v3_rows[] = {
 	DIST(GICD_IPRIORITYR, SPI_OFFSET(0x400, 8), SPI_WORDS(8)),
 	DIST(GICD_IROUTER, SPI_OFFSET(0x6000, 64), SPI_WORDS(64)),
 
-	ICC(ICC_SRE_EL1, 12, 5, 1),
-	ICC(ICC_CTLR_EL1, 12, 4, 1),
-	ICC(ICC_IGRPEN0_EL1, 12, 6, 1),
-	ICC(ICC_IGRPEN1_EL1, 12, 7, 1),
-	ICC(ICC_PMR_EL1, 4, 6, 1),
-	ICC(ICC_BPR0_EL1, 8, 3, 1),
-	ICC(ICC_BPR1_EL1, 12, 3, 1),
-	ICC(ICC_AP0R_EL1, 8, 4, 4),
-	ICC(ICC_AP1R_EL1, 9, 0, 4),
+	ICC(ICC_SRE_EL1, 12, 12, 5, 1),
+	ICC(ICC_CTLR_EL1, 12, 12, 4, 1),
+	ICC(ICC_IGRPEN0_EL1, 12, 12, 6, 1),
+	ICC(ICC_IGRPEN1_EL1, 12, 12, 7, 1),
+	ICC(ICC_PMR_EL1, 4, 6, 0, 1),
+	ICC(ICC_BPR0_EL1, 12, 8, 3, 1),
+	ICC(ICC_BPR1_EL1, 12, 12, 3, 1),
+	ICC(ICC_AP0R_EL1, 12, 8, 4, 4),
+	ICC(ICC_AP1R_EL1, 12, 9, 0, 4),
 };
 
 const unsigned int gic_v3_row_count = COUNT_OF(gic_v3_rows);
 
-const struct vgic_row gic_v3_icc_ctlr = ICC(ICC_CTLR_EL1, 12, 4, 1);
+const struct vgic_row gic_v3_icc_ctlr = ICC(ICC_CTLR_EL1, 12, 12, 4, 1);
 
 /* --- GICv2 ----------------------------------------------------------------
  */

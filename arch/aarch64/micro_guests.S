@@ -104,7 +104,7 @@
 	mov	x0, #CNTV_CTL_ENABLE
 	msr	cntv_ctl_el0, x0
 	isb
-	/* and on: */
+	b	micro_wait
 
 	guest	micro_wait
 	report	MICRO_READY
