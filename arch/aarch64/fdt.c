@@ -216,8 +216,6 @@ static void fdt_add_gpio(struct tree *tree)
 	fdt_add_interrupt(tree, SPI_GPIO);
 	tree_flag(tree, "gpio-controller");
 	tree_u32(tree, "#gpio-cells", 2);
-	tree_flag(tree, "interrupt-controller");
-	tree_u32(tree, "#interrupt-cells", 2);
 	tree_u32(tree, "clocks", PHANDLE_CLOCK);
 	tree_text(tree, "clock-names", "apb_pclk");
 	tree_u32(tree, "phandle", PHANDLE_GPIO);
