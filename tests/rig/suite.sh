@@ -5,7 +5,10 @@
 # `not ok NAME: why` with the command, the messages and the end of the guest's
 # console behind it.
 #
-# Each case is a function case_NAME in one of linux/*.sh. It boots guests, whose
+# Each case is a function case_NAME in one of linux/*.sh, or of linux/aarch64/*.sh
+# for that architecture; cases are of x86_64 in part, so that without arguments an
+# aarch64 rig runs those of the latter that are for its interrupt controller.
+# A case boots guests, whose
 # user space is busybox and the lines given on stdin, and ends at the first
 # expectation that does not hold. bantam runs as an ordinary user everywhere.
 # A case that does not end fails alone, and says where bantam's threads were.
@@ -229,7 +232,15 @@ suite_run() {
 	return 1
 }
 
-for file in tests/rig/linux/*.sh; do
+files=(tests/rig/linux/*.sh)
+own=("${files[@]}")
+if [[ $(uname -m) == aarch64 ]]; then
+	own=(tests/rig/linux/aarch64/gicv2.sh)
+	! grep -q GICv3 /proc/interrupts ||
+		own=(tests/rig/linux/aarch64/gicv3.sh)
+	files+=(tests/rig/linux/aarch64/*.sh)
+fi
+for file in "${files[@]}"; do
 	# shellcheck source=/dev/null
 	. "$file"
 done
@@ -244,7 +255,7 @@ from=
 cases=("$@")
 if [[ ${#cases[@]} -eq 0 ]]; then
 	mapfile -t cases < <(sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' \
-		tests/rig/linux/*.sh)
+		"${own[@]}")
 fi
 if [[ ${cases[0]} == full ]]; then
 	mapfile -t cases < <(compgen -A function case_full_ | sed 's/^case_//')
