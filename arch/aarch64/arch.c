@@ -12,6 +12,9 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include "acpi/ged.h"
+#include "arch/aarch64/acpi.h"
+#include "arch/aarch64/efi.h"
 #include "arch/aarch64/fdt.h"
 #include "arch/aarch64/gic.h"
 #include "arch/aarch64/its.h"
@@ -61,7 +64,8 @@ struct arch {
 	struct gic *gic;
 	struct its *its; /* with a GICv3 */
 	struct pl011 *uart;
-	struct pl061 *gpio;
+	struct pl061 *gpio; /* with a device tree */
+	struct ged *ged;    /* with ACPI */
 	struct pci_bus *pci;
 
 	struct irq_pin virtio_pins[LAYOUT_VIRTIO_MMIO_MAX];
@@ -85,13 +89,34 @@ const char *arch_profile_name(const struct arch *arch)
 
 static int arch_check_profile(enum arch_profile profile, struct error *err)
 {
-	if (profile == ARCH_PROFILE_AUTO || profile == ARCH_PROFILE_DT)
+	if (profile == ARCH_PROFILE_AUTO || profile == ARCH_PROFILE_DT ||
+	    profile == ARCH_PROFILE_ACPI)
 		return 0;
 	return error_set(err, EINVAL,
 			 "--machine %s: that is for x86_64; on aarch64 there "
 			 "is one machine, which is described by a device tree "
-			 "(dt)",
+			 "(dt) or by ACPI tables (acpi)",
 			 arch_profile_names[profile]);
+}
+
+/*
+ * With ACPI there is a UEFI of tables alone (efi.h), and Linux is told not to
+ * look for its services; what the user says of it stands behind and counts.
+ */
+static int arch_make_cmdline(struct arch *arch, const char *console,
+			     struct error *err)
+{
+	char *text = cmdline_new(arch->config.cmdline, console);
+
+	if (text && arch->profile == ARCH_PROFILE_ACPI) {
+		char *plain = text;
+
+		if (asprintf(&text, "efi=noruntime %s", plain) < 0)
+			text = NULL;
+		free(plain);
+	}
+	arch->cmdline = text;
+	return text ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
 int arch_new(struct arch **out, const struct arch_config *config,
@@ -109,9 +134,9 @@ int arch_new(struct arch **out, const struct arch_config *config,
 	if (!arch)
 		return error_set(err, ENOMEM, "out of memory");
 	arch->config = *config;
-	arch->profile = ARCH_PROFILE_DT;
-	arch->cmdline = cmdline_new(config->cmdline, console);
-	rc = arch->cmdline ? 0 : error_set(err, ENOMEM, "out of memory");
+	arch->profile = config->profile == ARCH_PROFILE_ACPI ? ARCH_PROFILE_ACPI
+							     : ARCH_PROFILE_DT;
+	rc = arch_make_cmdline(arch, console, err);
 	if (!rc)
 		rc = kernel_probe(&arch->kernel, config->kernel, config->entry,
 				  config->initrd, arch->cmdline, err);
@@ -248,6 +273,25 @@ static int arch_add_pci(struct arch *arch, struct host *host)
 	return rc;
 }
 
+/* What the power button is behind. */
+static int arch_add_button(struct arch *arch, struct host *host)
+{
+	int rc;
+
+	if (arch->profile == ARCH_PROFILE_ACPI) {
+		rc = ged_new(&arch->ged, host, LAYOUT_GED, SPI_GED);
+		if (!rc)
+			device_set_add(&arch->devices, "ged", &ged_device_ops,
+				       arch->ged);
+		return rc;
+	}
+	rc = pl061_new(&arch->gpio, host, LAYOUT_GPIO, SPI_GPIO);
+	if (!rc)
+		device_set_add(&arch->devices, "gpio", &pl061_device_ops,
+			       arch->gpio);
+	return rc;
+}
+
 static int arch_add_devices(struct arch *arch, struct host *host)
 {
 	struct pvpanic *pvpanic;
@@ -264,10 +308,9 @@ static int arch_add_devices(struct arch *arch, struct host *host)
 	if (rc)
 		return rc;
 	device_set_add(&arch->devices, "rtc", &pl031_device_ops, rtc);
-	rc = pl061_new(&arch->gpio, host, LAYOUT_GPIO, SPI_GPIO);
+	rc = arch_add_button(arch, host);
 	if (rc)
 		return rc;
-	device_set_add(&arch->devices, "gpio", &pl061_device_ops, arch->gpio);
 	rc = pvpanic_new(&pvpanic, host, LAYOUT_PVPANIC);
 	if (rc)
 		return rc;
@@ -437,11 +480,39 @@ static int arch_reset(struct arch *arch, struct error *err)
 	return rc;
 }
 
-static int arch_build_fdt(struct arch *arch, const struct kernel_place *place,
-			  struct error *err)
+/* ACPI tables, and what Linux finds them by. */
+static int arch_build_acpi(struct arch *arch, const struct kernel_place *place,
+			   const uint64_t *mpidr, struct efi_handoff *efi,
+			   struct error *err)
+{
+	struct pci_window pci64 = arch_pci64(arch);
+	const struct arm_acpi_config config = {
+		.cpus = arch->config.cpus,
+		.mpidr = mpidr,
+		.gic_version = arch->gic_version,
+		.has_its = arch->its,
+		.virtio_mmio = arch->virtio_mmio,
+		.pci64_base = pci64.base,
+		.pci64_size = pci64.size,
+	};
+	uint64_t rsdp;
+	int rc;
+
+	pl011_enable(arch->uart);
+	rc = arm_acpi_build(arch->mem, &config, place->tables + EFI_SIZE,
+			    place->tables_size - EFI_SIZE, &rsdp, err);
+	return rc ? rc
+		  : efi_build(arch->mem, place->tables, place->tables_size,
+			      rsdp, efi, err);
+}
+
+static int arch_build_tables(struct arch *arch,
+			     const struct kernel_place *place,
+			     struct error *err)
 {
 	struct pci_window pci64 = arch_pci64(arch);
 	uint64_t mpidr[ARCH_CPUS_MAX];
+	struct efi_handoff efi;
 	struct fdt_config config = {
 		.cpus = arch->config.cpus,
 		.mpidr = mpidr,
@@ -454,10 +525,17 @@ static int arch_build_fdt(struct arch *arch, const struct kernel_place *place,
 		.initrd = place->initrd,
 		.initrd_size = place->initrd_size,
 	};
+	int rc = 0;
 
 	for (unsigned int i = 0; i < arch->config.cpus; i++)
 		mpidr[i] = arch->mpidr[i] & ARCH_MPIDR_AFFINITY;
-	return fdt_build(&config, arch->mem, place->fdt, place->fdt_size, err);
+	if (arch->profile == ARCH_PROFILE_ACPI) {
+		rc = arch_build_acpi(arch, place, mpidr, &efi, err);
+		config.efi = &efi;
+	}
+	return rc ? rc
+		  : fdt_build(&config, arch->mem, place->fdt, place->fdt_size,
+			      err);
 }
 
 int arch_boot(struct arch *arch, struct error *err)
@@ -473,7 +551,7 @@ int arch_boot(struct arch *arch, struct error *err)
 	if (!rc)
 		rc = kernel_load(arch->kernel, arch->mem, &place, err);
 	if (!rc)
-		rc = arch_build_fdt(arch, &place, err);
+		rc = arch_build_tables(arch, &place, err);
 	return rc ? rc
 		  : vcpu_boot_enter(arch->vcpu_fds[0], place.entry, place.fdt,
 				    err);
@@ -484,7 +562,10 @@ int arch_boot(struct arch *arch, struct error *err)
 
 void arch_power_button(struct arch *arch)
 {
-	pl061_press(arch->gpio);
+	if (arch->ged)
+		ged_power_button(arch->ged);
+	else
+		pl061_press(arch->gpio);
 }
 
 /* KVM has no way to tell an Arm guest; its counter went on. */

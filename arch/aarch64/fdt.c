@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <linux/input-event-codes.h>
@@ -20,7 +19,7 @@
 #include "arch/aarch64/tree.h"
 #include "vmm/arch.h"
 
-#define FDT_NAME_MAX	32
+#define FDT_CONSOLE	"/serial@9000000"
 #define FDT_SIZE_MAX	(UINT64_C(2) << 20)
 #define FDT_KASLR_SIZE	8
 #define FDT_RNG_SIZE	32 /* what Linux credits in full */
@@ -187,6 +186,7 @@ static void fdt_add_clock(struct tree *tree)
 /* serial/pl011.yaml */
 static void fdt_add_uart(struct tree *tree)
 {
+	static_assert(LAYOUT_UART == 0x9000000, "FDT_CONSOLE says so");
 	tree_begin_at(tree, "serial", LAYOUT_UART);
 	tree_list(tree, "compatible", "arm,pl011\0arm,primecell");
 	fdt_add_reg(tree, LAYOUT_UART, LAYOUT_PAGE);
@@ -365,26 +365,34 @@ static int fdt_get_random(void *buf, size_t len, struct error *err)
 			 strerror(n < 0 ? errno : EIO));
 }
 
+/* What the EFI stub, which is not run, tells the kernel that it enters (Linux's
+ * Documentation/arch/arm/uefi.rst). */
+static void fdt_add_efi(struct tree *tree, const struct efi_handoff *efi)
+{
+	tree_u64(tree, "linux,uefi-system-table", efi->system_table);
+	tree_u64(tree, "linux,uefi-mmap-start", efi->mmap);
+	tree_u32(tree, "linux,uefi-mmap-size", efi->mmap_size);
+	tree_u32(tree, "linux,uefi-mmap-desc-size", efi->desc_size);
+	tree_u32(tree, "linux,uefi-mmap-desc-ver", efi->desc_version);
+}
+
 /* Linux's dt-schema chosen.yaml. The seeds are what the guest randomises its
  * addresses with and what its generator begins with. */
 static int fdt_add_chosen(struct tree *tree, const struct fdt_config *config,
 			  struct error *err)
 {
 	uint8_t seed[FDT_KASLR_SIZE + FDT_RNG_SIZE];
-	char console[FDT_NAME_MAX];
 	int ret;
 
 	ret = fdt_get_random(seed, sizeof(seed), err);
 	if (ret)
 		return ret;
-	snprintf(console, sizeof(console), "/serial@%" PRIx64, LAYOUT_UART);
-	tree_begin(tree, "aliases");
-	tree_text(tree, "serial0", console);
-	tree_end(tree);
-
 	tree_begin(tree, "chosen");
 	tree_text(tree, "bootargs", config->cmdline);
-	tree_text(tree, "stdout-path", console);
+	if (config->efi)
+		fdt_add_efi(tree, config->efi);
+	else
+		tree_text(tree, "stdout-path", FDT_CONSOLE);
 	tree_bytes(tree, "kaslr-seed", seed, FDT_KASLR_SIZE);
 	tree_bytes(tree, "rng-seed", seed + FDT_KASLR_SIZE, FDT_RNG_SIZE);
 	if (config->initrd_size) {
@@ -396,20 +404,13 @@ static int fdt_add_chosen(struct tree *tree, const struct fdt_config *config,
 	return 0;
 }
 
-static int fdt_add_all(struct tree *tree, const struct fdt_config *config,
-		       const struct guest_mem *mem, struct error *err)
+static void fdt_add_machine(struct tree *tree, const struct fdt_config *config,
+			    const struct guest_mem *mem)
 {
-	int ret;
-
-	tree_begin(tree, "");
-	tree_text(tree, "compatible", "linux,dummy-virt");
-	tree_text(tree, "model", "bantam");
-	tree_u32(tree, "#address-cells", 2);
-	tree_u32(tree, "#size-cells", 2);
 	tree_u32(tree, "interrupt-parent", PHANDLE_GIC);
-	ret = fdt_add_chosen(tree, config, err);
-	if (ret)
-		return ret;
+	tree_begin(tree, "aliases");
+	tree_text(tree, "serial0", FDT_CONSOLE);
+	tree_end(tree);
 	fdt_add_memory(tree, mem);
 	fdt_add_cpus(tree, config);
 	fdt_add_psci(tree);
@@ -422,8 +423,24 @@ static int fdt_add_all(struct tree *tree, const struct fdt_config *config,
 	fdt_add_pvpanic(tree);
 	fdt_add_virtio_mmio(tree, config);
 	fdt_add_pci(tree, config);
+}
+
+static int fdt_add_all(struct tree *tree, const struct fdt_config *config,
+		       const struct guest_mem *mem, struct error *err)
+{
+	int ret;
+
+	tree_begin(tree, "");
+	tree_text(tree, "compatible", "linux,dummy-virt");
+	tree_text(tree, "model", "bantam");
+	tree_u32(tree, "#address-cells", 2);
+	tree_u32(tree, "#size-cells", 2);
+	/* Any other node would have Linux take the tree for complete. */
+	if (!config->efi)
+		fdt_add_machine(tree, config, mem);
+	ret = fdt_add_chosen(tree, config, err);
 	tree_end(tree);
-	return 0;
+	return ret;
 }
 
 int fdt_build(const struct fdt_config *config, struct guest_mem *mem,

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "arch/aarch64/efi.h"
 #include "vmm/base/error.h"
 #include "vmm/base/guest_mem.h"
 
@@ -26,6 +27,10 @@ struct fdt_config {
 	const char *cmdline;
 	uint64_t initrd;
 	uint64_t initrd_size; /* bytes; 0: there is none */
+
+	/* Borrowed; NULL: the tree describes the machine. With it, ACPI does,
+	 * and the tree has /chosen alone, which says where that begins. */
+	const struct efi_handoff *efi;
 };
 
 /**

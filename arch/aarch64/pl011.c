@@ -69,7 +69,8 @@ enum pl011_reg {
 #define FR_RI	(1u << 8)
 
 /* UARTLCR_H */
-#define LCR_H_FEN (1u << 4)
+#define LCR_H_FEN    (1u << 4)
+#define LCR_H_WLEN_8 (3u << 5)
 
 /* UARTCR */
 #define CR_UARTEN (1u << 0)
@@ -479,6 +480,15 @@ static void pl011_set_state(struct pl011 *pl011,
 	pl011_update_locked(pl011);
 	pthread_mutex_unlock(&pl011->lock);
 	pl011_tell_room(pl011);
+}
+
+void pl011_enable(struct pl011 *pl011)
+{
+	struct pl011_state state = pl011_reset_state;
+
+	state.lcr_h = LCR_H_WLEN_8 | LCR_H_FEN;
+	state.cr |= CR_UARTEN;
+	pl011_set_state(pl011, &state);
 }
 
 static void pl011_reset(void *self)

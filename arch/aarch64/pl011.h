@@ -34,6 +34,14 @@ int pl011_new(struct pl011 **out, struct host *host, uint64_t base,
 	      unsigned int gsi, const struct char_backend *backend);
 
 /**
+ * pl011_enable() - Set it up as firmware would: on, eight bits, with FIFOs.
+ *
+ * ACPI describes it to Linux as an SBSA UART, which is ready for use when the
+ * kernel comes. After it was made or reset; main thread, no vCPU running.
+ */
+void pl011_enable(struct pl011 *pl011);
+
+/**
  * pl011_room() - How many bytes pl011_input() takes without loss.
  *
  * At most 32; none while the guest has the receiver off or in loopback. After

@@ -299,6 +299,23 @@ START_TEST(input_before_the_receiver_is_on_waits_outside)
 }
 END_TEST
 
+/* Linux's driver of an SBSA UART writes neither UARTCR nor UARTLCR_H. */
+START_TEST(enable_leaves_it_as_firmware_does)
+{
+	pl011_enable(pl011);
+	ck_assert_uint_eq(far.room_calls, 1);
+	ck_assert_uint_eq(get(CR), 0x301);
+	ck_assert_uint_eq(get(LCR_H), 0x70);
+	ck_assert_uint_eq(pl011_room(pl011), 32);
+	put(IMSC, INT_RT);
+	type("ab");
+	ck_assert(line());
+	ck_assert_uint_eq(get(DR), 'a');
+	pl011_device_ops.reset(pl011);
+	ck_assert_uint_eq(get(CR), 0x300);
+}
+END_TEST
+
 START_TEST(input_without_fifo_is_one_byte)
 {
 	put(CR, ON);
@@ -622,6 +639,7 @@ static Suite *pl011_suite(void)
 	tcase_add_test(tc, write_dr_without_backend_is_dropped);
 	tcase_add_test(tc, write_dr_interrupts_once_it_is_out_and_again);
 	tcase_add_test(tc, input_before_the_receiver_is_on_waits_outside);
+	tcase_add_test(tc, enable_leaves_it_as_firmware_does);
 	tcase_add_test(tc, input_without_fifo_is_one_byte);
 	tcase_add_loop_test(tc, input_interrupts_from_its_trigger_level_on, 0,
 			    8);
