@@ -4,7 +4,7 @@
 # each cell of the matrix.
 
 case_arm_boot() {
-	suite_boot 0 -m 512M -c 4 -a 'quiet one="two words" three=4,5' <<-'END'
+	suite_boot 0 -m 512M -c 4 -a 'quiet cryptomgr.notests one="two words" three=4,5' <<-'END'
 		echo "cpus: $(nproc)"
 		for cpu in 0 1 2 3; do
 			taskset -c $cpu sh -c 'echo "on $(cut -d " " -f 39 /proc/self/stat)"'
@@ -23,7 +23,7 @@ case_arm_boot() {
 	END
 	suite_says '^cpus: 4'
 	suite_says '^on 3'
-	suite_says '^line: .*quiet one="two words" three=4,5'
+	suite_says '^line: .*quiet .*one="two words" three=4,5'
 	suite_says '^line: .*console=ttyAMA0'
 	suite_between memory 420000 524288
 	suite_says 'PCI_ID='
@@ -95,7 +95,7 @@ case_arm_fio() {
 		done
 		[ -n "$done" ] || reboot -f
 	END
-	suite_start -m 512M --timeout 200s -d "$tools,ro,serial=tools" \
+	suite_start -m 512M --timeout 300s -d "$tools,ro,serial=tools" \
 		-d "$work/pci,serial=pci,transport=pci" \
 		-d "$work/mmio,serial=mmio,transport=mmio"
 	suite_end 0
@@ -159,7 +159,7 @@ case_arm_panic_in_empty_root() {
 	END
 	cp "$bantam" "$vmlinuz" "$work/initrd" "$empty/"
 	command=(chroot "$empty" /bantam run -k /vmlinuz -i /initrd
-		-a "$append panic=0" --timeout 90s --result /result)
+		-a "$append panic=0" --timeout "$guest_limit" --result /result)
 	echo "${command[*]}" >"$work/command"
 	"${command[@]}" </dev/null >"$out" 2>"$err"
 	suite_status "$?" 120
