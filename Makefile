@@ -1,6 +1,6 @@
 # bantam: one build, no recursion. `make help` lists the targets.
 
-ARCH          ?= x86_64
+ARCH          ?= $(shell uname -m)
 CROSS_COMPILE ?=
 SANITIZE      ?=
 STATIC        ?=
@@ -16,6 +16,18 @@ ifeq ($(origin AR),default)
 AR := $(CROSS_COMPILE)ar
 endif
 PKG_CONFIG ?= pkg-config
+
+# A cross build takes its libraries from the packages that tests/setup/root.sh
+# unpacked, where it did, or from where SYSROOT says.
+SYSROOT ?= $(if $(CROSS_COMPILE),$(wildcard $(CURDIR)/cache/$(ARCH)/root))
+ifneq ($(SYSROOT),)
+lib_dir := $(SYSROOT)/usr/lib/$(ARCH)-linux-gnu
+export PKG_CONFIG_SYSROOT_DIR := $(SYSROOT)
+export PKG_CONFIG_LIBDIR := $(lib_dir)/pkgconfig:$(SYSROOT)/usr/share/pkgconfig
+endif
+target := $(if $(SYSROOT),--sysroot=$(SYSROOT)) \
+	$(if $(and $(CROSS_COMPILE),$(findstring clang,$(CC))), \
+		--target=$(CROSS_COMPILE:%-=%))
 
 comma := ,
 variant := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),-static)
@@ -40,7 +52,10 @@ unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
 
 # libcrypto is loaded when it is wanted, see vmm/digest.h.
 libs := jansson liburing liblz4 libzstd liblzma zlib $(if $(STATIC),libcrypto)
-LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 -pthread
+# libfdt has no pkg-config file everywhere.
+libs_aarch64 := -lfdt
+LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 \
+	$(libs_$(ARCH)) -pthread
 
 warnings := -Wall -Wextra -Wformat=2 -Wshadow -Wundef -Wvla -Wcast-qual \
 	-Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
@@ -48,11 +63,11 @@ warnings := -Wall -Wextra -Wformat=2 -Wshadow -Wundef -Wvla -Wcast-qual \
 	$(if $(WERROR),-Werror)
 harden := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
 CFLAGS ?= -O2 -g
-all_cflags = -std=gnu11 $(warnings) $(harden) $(CFLAGS) -pthread \
+all_cflags = $(target) -std=gnu11 $(warnings) $(harden) $(CFLAGS) -pthread \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
 all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' \
 	$(if $(STATIC),-DBANTAM_STATIC) $(CPPFLAGS)
-all_ldflags = $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now,--as-needed \
+all_ldflags = $(target) $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now,--as-needed \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
 # --- Targets for users -----------------------------------------------------
@@ -88,7 +103,7 @@ clean: ## remove build/ (keep cache/, the downloads)
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | \
 		awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
-	@echo "Variables: ARCH CROSS_COMPILE SANITIZE=address,undefined|thread" \
+	@echo "Variables: ARCH CROSS_COMPILE SYSROOT SANITIZE=address,undefined|thread" \
 		"STATIC=1 WERROR=1 V=1 DESTDIR PREFIX"
 
 # --- Rules -----------------------------------------------------------------

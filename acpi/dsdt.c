@@ -55,6 +55,8 @@ void dsdt_add_pci_host(struct aml *aml, const struct dsdt_pci_host *host)
 	aml_name(aml, "_UID", AML_INT(0));
 	aml_name(aml, "_SEG", AML_INT(0));
 	aml_name(aml, "_BBN", AML_INT(0));
+	if (host->says_coherent)
+		aml_name(aml, "_CCA", AML_INT(1));
 	dsdt_add_pci_windows(aml, host);
 	dsdt_add_prt(aml, host->gsi);
 	aml_device_end(aml);
@@ -80,6 +82,19 @@ void dsdt_add_uart(struct aml *aml, const char *name, unsigned int uid,
 	aml_resources_begin(aml, "_CRS");
 	aml_io(aml, port, 8);
 	aml_interrupt(aml, AML_EDGE, gsi);
+	aml_resources_end(aml);
+	aml_device_end(aml);
+}
+
+void dsdt_add_pl011(struct aml *aml, const char *name, unsigned int uid,
+		    uint32_t base, uint32_t size, uint32_t gsi)
+{
+	aml_device_begin(aml, name);
+	aml_name(aml, "_HID", AML_STRING("ARMH0011"));
+	aml_name(aml, "_UID", AML_INT(uid));
+	aml_resources_begin(aml, "_CRS");
+	aml_memory32_fixed(aml, base, size);
+	aml_interrupt(aml, AML_LEVEL, gsi);
 	aml_resources_end(aml);
 	aml_device_end(aml);
 }
@@ -113,6 +128,17 @@ void dsdt_add_pvpanic(struct aml *aml, uint16_t port)
 	aml_method_begin(aml, "WRPT", 1, true);
 	aml_store(aml, AML_ARG(0), AML_PATH("PEPT"));
 	aml_method_end(aml);
+	aml_device_end(aml);
+}
+
+void dsdt_add_pvpanic_mmio(struct aml *aml, uint32_t base)
+{
+	aml_device_begin(aml, "PEVT");
+	aml_name(aml, "_HID", AML_STRING("QEMU0001"));
+	aml_name(aml, "_STA", AML_INT(0xb));
+	aml_resources_begin(aml, "_CRS");
+	aml_memory32_fixed(aml, base, 2);
+	aml_resources_end(aml);
 	aml_device_end(aml);
 }
 

@@ -6,6 +6,7 @@
 #ifndef ACPI_DSDT_H
 #define ACPI_DSDT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "acpi/aml.h"
@@ -28,6 +29,7 @@ struct dsdt_pci_host {
 	uint64_t mem64_size; /* 0: there is none */
 	/* INTx pin p (0: INTA) of slot s is gsi + (s + p) % DSDT_PCI_PINS. */
 	uint32_t gsi;
+	bool says_coherent; /* DMA is, which on Arm has to be said (_CCA) */
 };
 
 /* \_SB.PCI0, PNP0A08. */
@@ -40,12 +42,20 @@ void dsdt_add_ecam(struct aml *aml, uint32_t base, uint32_t size);
 void dsdt_add_uart(struct aml *aml, const char *name, unsigned int uid,
 		   uint16_t port, uint32_t gsi);
 
+/* PL011, ARMH0011, of which Linux expects that firmware has set it up, in
+ * @size bytes of memory; level-triggered. */
+void dsdt_add_pl011(struct aml *aml, const char *name, unsigned int uid,
+		    uint32_t base, uint32_t size, uint32_t gsi);
+
 /* Real-time clock, PNP0B00, at 2 ports; without an interrupt, so that a guest
  * waits for none. */
 void dsdt_add_rtc(struct aml *aml, uint16_t port);
 
 /* QEMU0001, as QEMU's docs/specs/pvpanic.rst has it. */
 void dsdt_add_pvpanic(struct aml *aml, uint16_t port);
+
+/* Likewise, with its byte in memory, as Linux's pvpanic-mmio takes it. */
+void dsdt_add_pvpanic_mmio(struct aml *aml, uint32_t base);
 
 /* Generic Event Device over the registers of acpi/ged.h at @base, and the
  * power button that it speaks for. */

@@ -27,6 +27,10 @@
 #define ACPI_IAPC_VGA_NOT_PRESENT      (1u << 2)
 #define ACPI_IAPC_CMOS_RTC_NOT_PRESENT (1u << 5)
 
+/* Arm boot architecture flags (5.2.9.4) */
+#define ACPI_ARM_PSCI_COMPLIANT (1u << 0)
+#define ACPI_ARM_PSCI_USE_HVC	(1u << 1)
+
 /*
  * What differs between machines, by the names of the specification; what a
  * machine does not have stays 0. There is never SMI_CMD, GPE blocks, PM1b or a

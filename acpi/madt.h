@@ -41,4 +41,28 @@ void acpi_madt_source_override(struct acpi_tables *tables, uint8_t source,
 /* Input LINT@lint of every local APIC is NMI. */
 void acpi_madt_local_apic_nmi(struct acpi_tables *tables, uint8_t lint);
 
+/* A MADT of a machine with a GIC: no local APICs, no flags. */
+void acpi_madt_begin_gic(struct acpi_tables *tables);
+
+/*
+ * An enabled processor, a GICC. @uid: the _UID of its device in the DSDT, and
+ * its number for the GIC. @mpidr: its affinity fields alone. @cpu_interface:
+ * where the GICv2's is, 0 with a GICv3.
+ */
+void acpi_madt_gicc(struct acpi_tables *tables, uint32_t uid, uint64_t mpidr,
+		    uint64_t cpu_interface);
+
+/* The distributor, of architecture @version 2 or 3. */
+void acpi_madt_gicd(struct acpi_tables *tables, uint64_t base, uint8_t version);
+
+/* The GICv3's redistributors, one behind the other. */
+void acpi_madt_gicr(struct acpi_tables *tables, uint64_t base, uint32_t size);
+
+/* The GICv3's ITS; the IORT names it by its @id. */
+void acpi_madt_its(struct acpi_tables *tables, uint32_t id, uint64_t base);
+
+/* The GICv2m's frame, with @count SPIs from INTID @first on. */
+void acpi_madt_msi_frame(struct acpi_tables *tables, uint64_t base,
+			 uint16_t first, uint16_t count);
+
 #endif

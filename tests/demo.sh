@@ -51,7 +51,7 @@ demo_choose() {
 		echo "so the guest boots in the rig: a KVM nested in QEMU's" \
 			"software CPU, many times slower"
 		tests/setup/deps.sh rig
-		tests/setup/kernels.sh generic
+		tests/setup/kernels.sh x86_64 generic
 	else
 		echo "so the guest boots on /dev/kvm"
 	fi
@@ -77,7 +77,7 @@ demo_boot() {
 
 demo_step "packages" tests/setup/deps.sh build guest
 demo_step "build" demo_build
-demo_step "kernel" tests/setup/kernels.sh cloud
+demo_step "kernel" tests/setup/kernels.sh x86_64 cloud
 demo_step "initramfs" demo_initramfs
 demo_step "where to boot" demo_choose
 demo_step "boot to power-off ($where)" demo_boot

@@ -29,6 +29,8 @@ enum arch_profile {
 	ARCH_PROFILE_AUTO,
 	ARCH_PROFILE_LEAN,   /* hardware-reduced ACPI, nothing legacy */
 	ARCH_PROFILE_LEGACY, /* what a guest that expects a PC looks for */
+	ARCH_PROFILE_DT,     /* aarch64: described by a device tree */
+	ARCH_PROFILE_ACPI,   /* aarch64: by ACPI tables */
 };
 
 /* --kernel FILE,entry= */
@@ -71,6 +73,12 @@ int arch_new(struct arch **out, const struct arch_config *config,
 	     struct error *err);
 
 void arch_free(struct arch *arch);
+
+/* What to do where there is no /dev/kvm: a clause in the imperative. */
+const char *arch_kvm_hint(void);
+
+/* What KVM_CREATE_VM is given: the VM's type. Needs no struct arch. */
+unsigned long arch_vm_type(int kvm_fd);
 
 /**
  * arch_ram() - Where the guest's RAM lies.
@@ -126,6 +134,19 @@ unsigned int arch_irq_routes(const struct arch *arch,
 /* The first global system interrupt that no pin has. */
 unsigned int arch_irq_count(const struct arch *arch);
 
+/* What KVM_IRQ_LINE calls the pin of a global system interrupt. Any thread. */
+uint32_t arch_irq_line(unsigned int gsi);
+
+/**
+ * arch_msi_route() - Where a message goes that no interrupt controller takes
+ * for one: turn its route into that of a pin.
+ * @entry: KVM_IRQ_ROUTING_MSI with what @msi says
+ *
+ * Any thread. Return: 0, or -EINVAL if it leads nowhere.
+ */
+int arch_msi_route(const struct arch *arch, const struct host_msi *msi,
+		   struct kvm_irq_routing_entry *entry);
+
 /**
  * arch_vcpu_init() - Set a new vCPU up and note its power-on state.
  * @index: 0 to cpus - 1, in ascending order
@@ -156,7 +177,7 @@ void arch_power_button(struct arch *arch);
  * time has jumped. */
 void arch_resumed(struct arch *arch);
 
-/* What profile the machine has: "lean" or "legacy". Since arch_new(). */
+/* What profile the machine has: a name of --machine. Since arch_new(). */
 const char *arch_profile_name(const struct arch *arch);
 
 /* Bytes that the serial port's receive FIFO has room for. Main thread, vCPUs
@@ -176,13 +197,17 @@ void arch_vcpu_dump(struct arch *arch, unsigned int index, FILE *out);
 /**
  * arch_save() - All state outside guest memory as one JSON object.
  * @out: a new reference
+ *
+ * Before the last pass over guest memory: an Arm ITS, and the redistributors,
+ * write their tables there when they are saved.
  */
 int arch_save(struct arch *arch, json_t **out, struct error *err);
 
 /**
  * arch_restore() - Take the state of an arch_save().
  *
- * Into a machine of the same configuration that has not run.
+ * Into a machine of the same configuration that has not run, with its guest
+ * memory as it was after arch_save().
  * Return: 0, or a negative errno with @err naming the part and member.
  */
 int arch_restore(struct arch *arch, const json_t *state, struct error *err);

@@ -1,7 +1,12 @@
 /*
- * SHA-256 (FIPS 180-4) through libcrypto's EVP functions, which are called by
- * way of a table: filled by dlsym(3), or by the linker in a static build.
+ * SHA-256 (FIPS 180-4) through libcrypto's functions, which are called by way
+ * of a table: filled by dlsym(3), or by the linker in a static build.
+ *
+ * These and not EVP's, which OpenSSL prefers: EVP finds its algorithms through
+ * providers, which take dlopen(3) and name services into a static program.
  */
+#define OPENSSL_API_COMPAT 10100 /* where they are not deprecated */
+
 #include "vmm/digest.h"
 
 #include <errno.h>
@@ -13,11 +18,9 @@
 
 #include <dlfcn.h>
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/opensslv.h>
+#include <openssl/sha.h>
 
-#define DIGEST_SIZE 32 /* bytes */
 #define DIGEST_STEP ((size_t)256 << 10)
 
 /* The library of the headers that this was compiled with. */
@@ -28,13 +31,9 @@
 struct digest {
 	void *library; /* owned, of dlopen(3); NULL when built in */
 
-	__typeof__(OPENSSL_init_crypto) *init;
-	__typeof__(EVP_MD_CTX_new) *ctx_new;
-	__typeof__(EVP_MD_CTX_free) *ctx_free;
-	__typeof__(EVP_sha256) *sha256;
-	__typeof__(EVP_DigestInit_ex) *begin;
-	__typeof__(EVP_DigestUpdate) *update;
-	__typeof__(EVP_DigestFinal_ex) *final;
+	__typeof__(SHA256_Init) *begin;
+	__typeof__(SHA256_Update) *update;
+	__typeof__(SHA256_Final) *final;
 };
 
 #ifdef BANTAM_STATIC
@@ -42,13 +41,9 @@ struct digest {
 static int digest_load(struct digest *digest, struct error *err)
 {
 	(void)err;
-	digest->init = OPENSSL_init_crypto;
-	digest->ctx_new = EVP_MD_CTX_new;
-	digest->ctx_free = EVP_MD_CTX_free;
-	digest->sha256 = EVP_sha256;
-	digest->begin = EVP_DigestInit_ex;
-	digest->update = EVP_DigestUpdate;
-	digest->final = EVP_DigestFinal_ex;
+	digest->begin = SHA256_Init;
+	digest->update = SHA256_Update;
+	digest->final = SHA256_Final;
 	return 0;
 }
 
@@ -58,13 +53,9 @@ static const struct {
 	const char *name;
 	size_t offset; /* of a function pointer in struct digest */
 } digest_symbols[] = {
-	{"OPENSSL_init_crypto", offsetof(struct digest, init)},
-	{"EVP_MD_CTX_new", offsetof(struct digest, ctx_new)},
-	{"EVP_MD_CTX_free", offsetof(struct digest, ctx_free)},
-	{"EVP_sha256", offsetof(struct digest, sha256)},
-	{"EVP_DigestInit_ex", offsetof(struct digest, begin)},
-	{"EVP_DigestUpdate", offsetof(struct digest, update)},
-	{"EVP_DigestFinal_ex", offsetof(struct digest, final)},
+	{"SHA256_Init", offsetof(struct digest, begin)},
+	{"SHA256_Update", offsetof(struct digest, update)},
+	{"SHA256_Final", offsetof(struct digest, final)},
 };
 
 static int digest_load(struct digest *digest, struct error *err)
@@ -105,8 +96,6 @@ int digest_new(struct digest **out, struct error *err)
 		digest_free(digest);
 		return rc;
 	}
-	/* What openssl.cnf would add is of no use here. */
-	digest->init(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	*out = digest;
 	return 0;
 }
@@ -120,7 +109,7 @@ void digest_free(struct digest *digest)
 	free(digest);
 }
 
-static int digest_update(const struct digest *digest, EVP_MD_CTX *ctx,
+static int digest_update(const struct digest *digest, SHA256_CTX *ctx,
 			 const struct image *image, uint8_t *buf,
 			 struct error *err)
 {
@@ -141,30 +130,29 @@ static int digest_update(const struct digest *digest, EVP_MD_CTX *ctx,
 
 static void digest_print(char *text, const uint8_t *bytes)
 {
-	for (size_t i = 0; i < DIGEST_SIZE; i++)
+	for (size_t i = 0; i < SHA256_DIGEST_LENGTH; i++)
 		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
 
 int digest_image(struct digest *digest, const struct image *image,
 		 char text[DIGEST_TEXT_SIZE], struct error *err)
 {
-	EVP_MD_CTX *ctx = digest->ctx_new();
 	uint8_t *buf = malloc(DIGEST_STEP);
-	uint8_t sum[EVP_MAX_MD_SIZE];
+	uint8_t sum[SHA256_DIGEST_LENGTH];
+	SHA256_CTX ctx;
 	int rc;
 
 	text[0] = '\0';
-	if (!ctx || !buf)
+	if (!buf)
 		rc = error_set(err, ENOMEM, "out of memory");
-	else if (!digest->begin(ctx, digest->sha256(), NULL))
-		rc = error_set(err, EIO, "libcrypto has no SHA-256");
+	else if (!digest->begin(&ctx))
+		rc = error_set(err, EIO, "libcrypto failed");
 	else
-		rc = digest_update(digest, ctx, image, buf, err);
-	if (!rc && !digest->final(ctx, sum, NULL))
+		rc = digest_update(digest, &ctx, image, buf, err);
+	if (!rc && !digest->final(sum, &ctx))
 		rc = error_set(err, EIO, "libcrypto failed");
 	if (!rc)
 		digest_print(text, sum);
 	free(buf);
-	digest->ctx_free(ctx);
 	return rc;
 }

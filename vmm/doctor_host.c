@@ -28,6 +28,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "vmm/arch.h"
 #include "vmm/kvm.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
@@ -37,11 +38,31 @@
 
 /* --- /dev/kvm ------------------------------------------------------------- */
 
+/*
+ * The group's name, to be freed; NULL if the file has none. Not by getgrgid(),
+ * which loads what nsswitch.conf names, and a static program should not.
+ */
+static char *doctor_host_group(gid_t gid)
+{
+	FILE *file = fopen("/etc/group", "re");
+	const struct group *group;
+	char *name = NULL;
+
+	if (!file)
+		return NULL;
+	while (!name && (group = fgetgrent(file)) != NULL) {
+		if (group->gr_gid == gid)
+			name = strdup(group->gr_name);
+	}
+	fclose(file);
+	return name;
+}
+
 static void doctor_host_explain_access(int errnum,
 				       struct check_finding *finding)
 {
-	const struct group *group;
 	struct stat st;
+	char *group;
 
 	check_found(finding, CHECK_FAIL, "user %u may not open " KVM_DEVICE,
 		    (unsigned int)geteuid());
@@ -52,12 +73,13 @@ static void doctor_host_explain_access(int errnum,
 		check_fix(finding, "give the container that this runs in the "
 				   "device (--device " KVM_DEVICE ")");
 	} else if ((st.st_mode & 0060) == 0060 && st.st_gid != 0) {
-		group = getgrgid(st.st_gid);
+		group = doctor_host_group(st.st_gid);
 		check_fix(finding,
 			  "add the user to the group %s (usermod -aG %s USER) "
 			  "and log in again",
-			  group ? group->gr_name : "of the device",
-			  group ? group->gr_name : "GROUP");
+			  group ? group : "of the device",
+			  group ? group : "GROUP");
+		free(group);
 	} else {
 		check_fix(finding,
 			  "as root, give it to a group (chgrp kvm " KVM_DEVICE
@@ -76,10 +98,8 @@ void doctor_host_explain(int errnum, struct check_finding *finding)
 	case ENXIO:
 		check_found(finding, CHECK_FAIL, "there is no " KVM_DEVICE);
 		check_fix(finding,
-			  "load KVM's module (modprobe kvm_intel or kvm_amd); "
-			  "if it refuses, the CPU's virtualisation is off (see "
-			  "CPU), and if this is a container, give it the "
-			  "device");
+			  "%s; if this is a container, give it the device",
+			  arch_kvm_hint());
 		break;
 	case EACCES:
 	case EPERM:

@@ -28,6 +28,9 @@ struct irq_routes {
 	unsigned int first_gsi, pin_routes;
 	bool has_devid;	     /* KVM_CAP_MSI_DEVID */
 	bool has_any_length; /* KVM_CAP_IOEVENTFD_ANY_LENGTH */
+	int (*msi_entry)(void *ctx, const struct host_msi *msi,
+			 struct kvm_irq_routing_entry *entry);
+	void *ctx; /* borrowed */
 
 	pthread_mutex_t lock;
 	/* Under it. */
@@ -93,6 +96,8 @@ int irq_routes_new(struct irq_routes **out,
 	routes->vm_fd = config->vm_fd;
 	routes->first_gsi = config->first_gsi;
 	routes->pin_routes = config->pin_routes;
+	routes->msi_entry = config->msi_entry;
+	routes->ctx = config->ctx;
 	pthread_mutex_init(&routes->lock, NULL);
 	limit = ioctl(config->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_IRQ_ROUTING);
 	if (limit <= (int)config->pin_routes || limit <= (int)config->first_gsi)
@@ -202,23 +207,23 @@ void irq_routes_msi_free(struct irq_routes *routes, unsigned int gsi)
 	pthread_mutex_unlock(&routes->lock);
 }
 
-static struct kvm_irq_routing_entry
-irq_routes_entry(const struct irq_routes *routes, unsigned int gsi,
-		 const struct host_msi *msi)
+static int irq_routes_entry(const struct irq_routes *routes, unsigned int gsi,
+			    const struct host_msi *msi,
+			    struct kvm_irq_routing_entry *entry)
 {
-	struct kvm_irq_routing_entry entry = {
-		.gsi = gsi,
-		.type = KVM_IRQ_ROUTING_MSI,
-		.u.msi.address_lo = (uint32_t)msi->address,
-		.u.msi.address_hi = (uint32_t)(msi->address >> 32),
-		.u.msi.data = msi->data,
-	};
-
+	/* Entries are compared as bytes. */
+	memset(entry, 0, sizeof(*entry));
+	entry->gsi = gsi;
+	entry->type = KVM_IRQ_ROUTING_MSI;
+	entry->u.msi.address_lo = (uint32_t)msi->address;
+	entry->u.msi.address_hi = (uint32_t)(msi->address >> 32);
+	entry->u.msi.data = msi->data;
 	if (routes->has_devid) {
-		entry.flags = KVM_MSI_VALID_DEVID;
-		entry.u.msi.devid = msi->device_id;
+		entry->flags = KVM_MSI_VALID_DEVID;
+		entry->u.msi.devid = msi->device_id;
 	}
-	return entry;
+	return routes->msi_entry ? routes->msi_entry(routes->ctx, msi, entry)
+				 : 0;
 }
 
 static int irq_routes_add_locked(struct irq_routes *routes,
@@ -246,7 +251,7 @@ static int irq_routes_change_locked(struct irq_routes *routes,
 	struct kvm_irq_routing_entry former = *at;
 	int rc;
 
-	if (memcmp(&former.u.msi, &entry->u.msi, sizeof(former.u.msi)) == 0)
+	if (memcmp(&former, entry, sizeof(former)) == 0)
 		return 0;
 	*at = *entry;
 	rc = irq_routes_update_locked(routes);
@@ -258,11 +263,13 @@ static int irq_routes_change_locked(struct irq_routes *routes,
 int irq_routes_msi_route(struct irq_routes *routes, unsigned int gsi,
 			 const struct host_msi *message)
 {
-	struct kvm_irq_routing_entry entry =
-		irq_routes_entry(routes, gsi, message);
+	struct kvm_irq_routing_entry entry;
 	struct irq_routes_msi *msi;
-	int rc = -EINVAL;
+	int rc = irq_routes_entry(routes, gsi, message, &entry);
 
+	if (rc)
+		return rc;
+	rc = -EINVAL;
 	pthread_mutex_lock(&routes->lock);
 	msi = irq_routes_find_locked(routes, gsi);
 	if (msi && msi->entry)

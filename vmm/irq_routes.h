@@ -21,6 +21,10 @@ struct irq_routes_config {
 	const struct kvm_irq_routing_entry *pins; /* copied */
 	unsigned int pin_routes;		  /* how many */
 	unsigned int first_gsi;			  /* that no pin has */
+	/* Change what KVM is told of a message; any thread. NULL: nothing. */
+	int (*msi_entry)(void *ctx, const struct host_msi *msi,
+			 struct kvm_irq_routing_entry *entry);
+	void *ctx; /* borrowed */
 };
 
 /**

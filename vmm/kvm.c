@@ -11,6 +11,8 @@
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
 
+#include "vmm/arch.h"
+
 int kvm_explain(int errnum, struct error *err)
 {
 	switch (errnum) {
@@ -19,11 +21,8 @@ int kvm_explain(int errnum, struct error *err)
 	case ENXIO:
 		return error_set(err, errnum,
 				 KVM_DEVICE
-				 ": expected the KVM device, found none; "
-				 "load its module (modprobe kvm_intel or "
-				 "kvm_amd) and check that the firmware, or "
-				 "the hypervisor above, allows "
-				 "virtualisation");
+				 ": expected the KVM device, found none; %s",
+				 arch_kvm_hint());
 	case EACCES:
 	case EPERM:
 		return error_set(err, errnum,
@@ -47,9 +46,11 @@ int kvm_explain(int errnum, struct error *err)
 
 static int kvm_create_vm(struct kvm *kvm)
 {
+	unsigned long type = arch_vm_type(kvm->dev_fd);
+
 	/* A signal makes it fail with EINTR; nothing was created then. */
 	do {
-		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, 0UL);
+		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, type);
 	} while (kvm->vm_fd < 0 && errno == EINTR);
 	return kvm->vm_fd < 0 ? -errno : 0;
 }

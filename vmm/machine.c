@@ -43,7 +43,10 @@ static int machine_unmap(struct host *host, enum bus_kind bus, uint64_t base)
 
 static void machine_irq_set(struct host *host, unsigned int gsi, bool level)
 {
-	struct kvm_irq_level line = {.irq = gsi, .level = level};
+	struct kvm_irq_level line = {
+		.irq = arch_irq_line(gsi),
+		.level = level,
+	};
 	static struct log_limit limit;
 
 	if (ioctl(machine_of(host)->kvm.vm_fd, KVM_IRQ_LINE, &line) < 0)
@@ -267,6 +270,7 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 		.count = (unsigned int)machine->options->cpus,
 		.pio = machine->buses[BUS_PIO],
 		.mmio = machine->buses[BUS_MMIO],
+		.host = &machine->host,
 		.crashed = machine_crashed,
 		.ctx = machine,
 	};
@@ -304,6 +308,14 @@ static int machine_make_devices(struct machine *machine, struct error *err)
 	return devices_create(machine->devices, &where, err);
 }
 
+static int machine_msi_entry(void *ctx, const struct host_msi *msi,
+			     struct kvm_irq_routing_entry *entry)
+{
+	const struct machine *machine = ctx;
+
+	return arch_msi_route(machine->arch, msi, entry);
+}
+
 /* Before anything uses interrupts that are not pins. */
 static int machine_make_routes(struct machine *machine, struct error *err)
 {
@@ -313,6 +325,8 @@ static int machine_make_routes(struct machine *machine, struct error *err)
 		.pins = pins,
 		.pin_routes = arch_irq_routes(machine->arch, pins),
 		.first_gsi = arch_irq_count(machine->arch),
+		.msi_entry = machine_msi_entry,
+		.ctx = machine,
 	};
 
 	return irq_routes_new(&machine->irq_routes, &config, err);

@@ -31,10 +31,9 @@ static const char *const table_entries[] = {
 };
 
 static const char *const table_machines[] = {
-	[ARCH_PROFILE_AUTO] = "auto",
-	[ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy",
-	NULL,
+	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
+	[ARCH_PROFILE_ACPI] = "acpi",	  NULL,
 };
 
 /* What is empty here is chosen by a key of its own, or left out. */
@@ -442,9 +441,11 @@ const struct option option_table[] = {
 		.name = "machine",
 		TABLE_KEYS(table_machine),
 		.help = "what hardware the guest finds; auto: by the kernel",
-		.manual = "The lean machine has hardware-reduced ACPI and no "
-			  "PIC, PIT or PM timer;\nthe legacy one has what a "
-			  "guest that expects a PC looks for.",
+		.manual = "On x86_64: the lean machine has hardware-reduced "
+			  "ACPI and no PIC, PIT or PM timer;\nthe legacy one "
+			  "has what a guest that expects a PC looks for.\n"
+			  "On aarch64: the kernel finds the hardware by a "
+			  "device tree (dt, the default), or by ACPI tables.",
 	},
 	{
 		.name = "serial",

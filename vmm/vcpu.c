@@ -124,6 +124,23 @@ static void vcpu_exit_internal_error(struct vcpu *vcpu)
 		   name ? name : "unknown");
 }
 
+/* What an Arm guest asks of its firmware, PSCI, which is in KVM. */
+static void vcpu_exit_system_event(struct vcpu *vcpu)
+{
+	static const enum host_notice notices[] = {
+		[KVM_SYSTEM_EVENT_SHUTDOWN] = HOST_POWEROFF,
+		[KVM_SYSTEM_EVENT_RESET] = HOST_RESET,
+		[KVM_SYSTEM_EVENT_CRASH] = HOST_PANIC,
+	};
+	uint32_t type = vcpu->run->system_event.type;
+	struct host *host = vcpu->vcpus->config.host;
+
+	if (type >= KVM_SYSTEM_EVENT_SHUTDOWN && type <= KVM_SYSTEM_EVENT_CRASH)
+		host->ops->notice(host, notices[type], 0);
+	else
+		vcpu_crash(vcpu, "unexpected system event %u of KVM", type);
+}
+
 static void vcpu_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -134,6 +151,15 @@ static void vcpu_exit(struct vcpu *vcpu)
 		break;
 	case KVM_EXIT_MMIO:
 		vcpu_exit_mmio(vcpu);
+		break;
+	case KVM_EXIT_SYSTEM_EVENT:
+		vcpu_exit_system_event(vcpu);
+		break;
+	case KVM_EXIT_ARM_NISV:
+		vcpu_crash(vcpu,
+			   "an access to a device at 0x%llx by an instruction "
+			   "that the CPU does not describe to KVM",
+			   (unsigned long long)run->arm_nisv.fault_ipa);
 		break;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_IRQ_WINDOW_OPEN:

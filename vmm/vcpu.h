@@ -11,6 +11,7 @@
 #define VMM_VCPU_H
 
 #include "vmm/base/error.h"
+#include "vmm/base/host.h"
 #include "vmm/bus.h"
 #include "vmm/kvm.h"
 
@@ -27,6 +28,7 @@ struct vcpus_config {
 	unsigned int count;    /* 1 to ARCH_CPUS_MAX */
 	struct bus *pio;       /* borrowed */
 	struct bus *mmio;      /* borrowed */
+	struct host *host;     /* borrowed; for the notices of system events */
 	/* On the vCPU's thread, which then stops. */
 	void (*crashed)(void *ctx, const struct vcpu_crash *crash);
 	void *ctx;

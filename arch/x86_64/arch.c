@@ -5,7 +5,6 @@
 #include "vmm/arch.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,14 +30,14 @@
 #include "arch/x86_64/vcpu_dump.h"
 #include "arch/x86_64/vcpu_state.h"
 #include "pci/bus.h"
+#include "vmm/base/cmdline.h"
 #include "vmm/base/device.h"
 #include "vmm/base/irq_pin.h"
 #include "vmm/base/json.h"
 #include "vmm/base/loop.h"
 
-#define ARCH_SERIAL	 "ttyS0"
-#define ARCH_DEVICES_MAX 12
-#define ARCH_MEMMAP_MAX	 8
+#define ARCH_SERIAL	"ttyS0"
+#define ARCH_MEMMAP_MAX 8
 
 struct arch_vcpu {
 	int fd;			     /* borrowed */
@@ -58,11 +57,8 @@ struct arch {
 	struct arch_vcpu vcpus[ARCH_CPUS_MAX];
 	bool booted; /* not in the power-on state any more */
 
-	/* In the order in which they are reset and restored: the interrupt
-	 * controllers before what raises interrupts. */
-	struct device devices[ARCH_DEVICES_MAX];
-	unsigned int device_count;
-	/* Into devices[]: the ones that are spoken to. */
+	struct device_set devices;
+	/* Of devices: the ones that are spoken to. */
 	struct serial *serial;
 	struct pci_bus *pci;
 	struct ged *ged; /* lean */
@@ -76,34 +72,19 @@ struct arch {
 /* --- Planning --------------------------------------------------------------
  */
 
-/* Does the user's text choose a console, as a word of its own? */
-static bool arch_has_console(const char *text)
-{
-	const char *found = strstr(text, "console=");
+static const char *const arch_profile_names[] = {
+	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
+	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
+	[ARCH_PROFILE_ACPI] = "acpi",
+};
 
-	while (found && found > text && !isspace((unsigned char)found[-1]))
-		found = strstr(found + 1, "console=");
-	return found;
-}
-
-/* The kernel's command line, with a console for it to talk to. */
 static int arch_make_cmdline(struct arch *arch)
 {
-	const char *console = arch->config.console_on_serial
-				      ? ARCH_SERIAL
-				      : arch->config.console;
-	const char *text = arch->config.cmdline;
-	int len;
-
-	/* In front: what follows "--" is for init. */
-	if (console && !arch_has_console(text))
-		len = asprintf(&arch->cmdline, "console=%s%s%s", console,
-			       *text ? " " : "", text);
-	else
-		len = asprintf(&arch->cmdline, "%s", text);
-	if (len < 0)
-		arch->cmdline = NULL;
-	return len < 0 ? -ENOMEM : 0;
+	arch->cmdline = cmdline_new(arch->config.cmdline,
+				    arch->config.console_on_serial
+					    ? ARCH_SERIAL
+					    : arch->config.console);
+	return arch->cmdline ? 0 : -ENOMEM;
 }
 
 /* Linux by its 64-bit entry needs no PC around it; others look for one. */
@@ -123,12 +104,26 @@ static enum arch_profile arch_profile_for(enum kernel_protocol protocol)
 	return ARCH_PROFILE_LEGACY;
 }
 
+static int arch_check_profile(enum arch_profile profile, struct error *err)
+{
+	if (profile != ARCH_PROFILE_DT && profile != ARCH_PROFILE_ACPI)
+		return 0;
+	return error_set(err, EINVAL,
+			 "--machine %s: that is for aarch64; an x86_64 machine "
+			 "is lean or legacy, and has ACPI tables in any case",
+			 arch_profile_names[profile]);
+}
+
 int arch_new(struct arch **out, const struct arch_config *config,
 	     struct error *err)
 {
-	struct arch *arch = calloc(1, sizeof(*arch));
+	struct arch *arch;
 	int rc;
 
+	rc = arch_check_profile(config->profile, err);
+	if (rc)
+		return rc;
+	arch = calloc(1, sizeof(*arch));
 	if (!arch)
 		return error_set(err, ENOMEM, "out of memory");
 	arch->config = *config;
@@ -156,11 +151,7 @@ void arch_free(struct arch *arch)
 {
 	if (!arch)
 		return;
-	while (arch->device_count) {
-		struct device *device = &arch->devices[--arch->device_count];
-
-		device->ops->free(device->self);
-	}
+	device_set_free(&arch->devices);
 	for (unsigned int i = 0; arch->has_pins && i < GSI_VIRTIO_PINS; i++)
 		irq_pin_fini(&arch->virtio_pins[i]);
 	for (unsigned int i = 0; i < ARCH_CPUS_MAX; i++)
@@ -170,6 +161,18 @@ void arch_free(struct arch *arch)
 	kernel_free(arch->kernel);
 	free(arch->cmdline);
 	free(arch);
+}
+
+const char *arch_kvm_hint(void)
+{
+	return "load its module (modprobe kvm_intel or kvm_amd) and check that "
+	       "the firmware, or the hypervisor above, allows virtualisation";
+}
+
+unsigned long arch_vm_type(int kvm_fd)
+{
+	(void)kvm_fd;
+	return 0;
 }
 
 /* --- Memory ----------------------------------------------------------------
@@ -235,21 +238,13 @@ static struct pci_window arch_pci64(const struct arch *arch)
 /* --- Devices ---------------------------------------------------------------
  */
 
-static void arch_add(struct arch *arch, const char *name,
-		     const struct device_ops *ops, void *self)
-{
-	assert(arch->device_count < ARCH_DEVICES_MAX);
-	arch->devices[arch->device_count++] =
-		(struct device){.name = name, .ops = ops, .self = self};
-}
-
 /* What a PC has and a guest of the lean profile does not look for. */
 static int arch_add_legacy(struct arch *arch, struct host *host)
 {
 	int rc = pm_new(&arch->pm, host, PORT_PM1, GSI_SCI, loop_now);
 
 	if (!rc)
-		arch_add(arch, "pm", &pm_device_ops, arch->pm);
+		device_set_add(&arch->devices, "pm", &pm_device_ops, arch->pm);
 	return rc;
 }
 
@@ -258,7 +253,8 @@ static int arch_add_lean(struct arch *arch, struct host *host)
 	int rc = ged_new(&arch->ged, host, LAYOUT_GED, GSI_GED);
 
 	if (!rc)
-		arch_add(arch, "ged", &ged_device_ops, arch->ged);
+		device_set_add(&arch->devices, "ged", &ged_device_ops,
+			       arch->ged);
 	return rc;
 }
 
@@ -275,7 +271,8 @@ static int arch_add_pci(struct arch *arch, struct host *host)
 	int rc = pci_bus_new(&arch->pci, host, &config);
 
 	if (!rc)
-		arch_add(arch, "pci", &pci_bus_device_ops, arch->pci);
+		device_set_add(&arch->devices, "pci", &pci_bus_device_ops,
+			       arch->pci);
 	return rc;
 }
 
@@ -291,23 +288,25 @@ static int arch_add_common(struct arch *arch, struct host *host)
 			&arch->config.serial);
 	if (rc)
 		return rc;
-	arch_add(arch, "serial0", &serial_device_ops, arch->serial);
+	device_set_add(&arch->devices, "serial0", &serial_device_ops,
+		       arch->serial);
 	rc = rtc_new(&rtc, host, NULL);
 	if (rc)
 		return rc;
-	arch_add(arch, "rtc", &rtc_device_ops, rtc);
+	device_set_add(&arch->devices, "rtc", &rtc_device_ops, rtc);
 	rc = i8042_new(&i8042, host);
 	if (rc)
 		return rc;
-	arch_add(arch, "i8042", &i8042_device_ops, i8042);
+	device_set_add(&arch->devices, "i8042", &i8042_device_ops, i8042);
 	rc = pvpanic_new(&pvpanic, host);
 	if (rc)
 		return rc;
-	arch_add(arch, "pvpanic", &pvpanic_device_ops, pvpanic);
+	device_set_add(&arch->devices, "pvpanic", &pvpanic_device_ops, pvpanic);
 	rc = debug_exit_new(&debug_exit, host);
 	if (rc)
 		return rc;
-	arch_add(arch, "debug-exit", &debug_exit_device_ops, debug_exit);
+	device_set_add(&arch->devices, "debug-exit", &debug_exit_device_ops,
+		       debug_exit);
 	return arch_add_pci(arch, host);
 }
 
@@ -335,7 +334,7 @@ int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
 		rc = irqchip_new(&irqchip, vm_fd, legacy, err);
 	if (rc)
 		return rc;
-	arch_add(arch, "irqchip", &irqchip_device_ops, irqchip);
+	device_set_add(&arch->devices, "irqchip", &irqchip_device_ops, irqchip);
 	arch_make_pins(arch, host);
 	rc = legacy ? arch_add_legacy(arch, host) : arch_add_lean(arch, host);
 	if (!rc)
@@ -382,6 +381,20 @@ unsigned int arch_irq_count(const struct arch *arch)
 	return IOAPIC_PINS;
 }
 
+uint32_t arch_irq_line(unsigned int gsi)
+{
+	return gsi;
+}
+
+int arch_msi_route(const struct arch *arch, const struct host_msi *msi,
+		   struct kvm_irq_routing_entry *entry)
+{
+	(void)arch;
+	(void)msi;
+	(void)entry;
+	return 0;
+}
+
 /* --- vCPUs -----------------------------------------------------------------
  */
 
@@ -418,8 +431,7 @@ static int arch_reset(struct arch *arch, struct error *err)
 {
 	int rc = 0;
 
-	for (unsigned int i = 0; i < arch->device_count; i++)
-		arch->devices[i].ops->reset(arch->devices[i].self);
+	device_set_reset(&arch->devices);
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
 		rc = vcpu_state_write(arch->vcpus[i].power_on,
 				      arch->vcpus[i].fd, VCPU_STATE_RESET, err);
@@ -524,12 +536,6 @@ void arch_serial_input(struct arch *arch, const uint8_t *data, size_t len)
 /* --- Save and restore ------------------------------------------------------
  */
 
-static const char *const arch_profile_names[] = {
-	[ARCH_PROFILE_AUTO] = "auto",
-	[ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy",
-};
-
 const char *arch_profile_name(const struct arch *arch)
 {
 	return arch_profile_names[arch->profile];
@@ -539,25 +545,6 @@ const char *arch_profile_name(const struct arch *arch)
 static int arch_put(json_t *object, const char *key, json_t *value)
 {
 	return json_object_set_new(object, key, value) ? -ENOMEM : 0;
-}
-
-static int arch_save_devices(struct arch *arch, json_t *devices,
-			     struct error *err)
-{
-	int rc = 0;
-
-	for (unsigned int i = 0; i < arch->device_count && !rc; i++) {
-		struct device *device = &arch->devices[i];
-		json_t *state = NULL;
-
-		rc = device->ops->save(device->self, &state);
-		if (!rc)
-			rc = arch_put(devices, device->name, state);
-		if (rc)
-			error_set(err, -rc, "save: %s: %s", device->name,
-				  strerror(-rc));
-	}
-	return rc;
 }
 
 static int arch_save_vcpu(struct arch *arch, unsigned int index, json_t *vcpus,
@@ -581,13 +568,15 @@ static int arch_save_vcpu(struct arch *arch, unsigned int index, json_t *vcpus,
 
 int arch_save(struct arch *arch, json_t **out, struct error *err)
 {
-	json_t *devices = json_object(), *vcpus = json_array();
+	json_t *devices = NULL, *vcpus = json_array();
 	int rc;
 
-	error_set(err, ENOMEM, "save: out of memory");
+	error_set(err, ENOMEM, "out of memory");
 	*out = json_object();
+	rc = device_set_save(&arch->devices, &devices, err);
 	/* Each is owned by *out from here on, or freed by what failed. */
-	rc = arch_put(*out, "devices", json_incref(devices));
+	if (!rc)
+		rc = arch_put(*out, "devices", devices);
 	if (!rc)
 		rc = arch_put(*out, "vcpus", json_incref(vcpus));
 	if (!rc)
@@ -596,13 +585,11 @@ int arch_save(struct arch *arch, json_t **out, struct error *err)
 	if (!rc)
 		rc = arch_put(*out, "memory",
 			      json_integer((json_int_t)arch->config.memory));
-	if (!rc)
-		rc = arch_save_devices(arch, devices, err);
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
 		rc = arch_save_vcpu(arch, i, vcpus, err);
-	json_decref(devices);
 	json_decref(vcpus);
 	if (rc) {
+		error_prefix(err, "save: ");
 		json_decref(*out);
 		*out = NULL;
 	}
@@ -631,12 +618,6 @@ static int arch_check_state(struct arch *arch, const json_t *state,
 	if (cpus != arch->config.cpus)
 		return error_set(err, EINVAL, "vcpus: expected %u, found %zu",
 				 arch->config.cpus, cpus);
-	if (json_object_size(json_object_get(state, "devices")) !=
-	    arch->device_count)
-		return error_set(
-			err, EINVAL, "devices: expected %u of them, found %zu",
-			arch->device_count,
-			json_object_size(json_object_get(state, "devices")));
 	return 0;
 }
 
@@ -665,18 +646,12 @@ static int arch_restore_vcpu(struct arch *arch, unsigned int index,
  */
 int arch_restore(struct arch *arch, const json_t *state, struct error *err)
 {
-	const json_t *devices = json_object_get(state, "devices");
 	const json_t *vcpus = json_object_get(state, "vcpus");
 	int rc = arch_check_state(arch, state, err);
 
-	for (unsigned int i = 0; i < arch->device_count && !rc; i++) {
-		struct device *device = &arch->devices[i];
-		const json_t *value = json_object_get(devices, device->name);
-
-		rc = device->ops->restore(device->self, value, err);
-		if (rc)
-			error_prefix(err, "%s: ", device->name);
-	}
+	if (!rc)
+		rc = device_set_restore(&arch->devices,
+					json_object_get(state, "devices"), err);
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
 		rc = arch_restore_vcpu(arch, i, json_array_get(vcpus, i), err);
 	arch->booted = true;

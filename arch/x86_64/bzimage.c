@@ -29,9 +29,6 @@
 /* The payload ends with its unpacked size, whatever its format. */
 #define PAYLOAD_TRAILER 4
 
-/* The sink has seen what it wanted. */
-#define BZIMAGE_STOP (-ECANCELED)
-
 bool bzimage_is(const uint8_t *head, size_t len)
 {
 	le16 flag;
@@ -109,25 +106,6 @@ bool bzimage_has_entry64(const struct bzimage *bz)
 
 /* --- The kernel inside --------------------------------------------------- */
 
-/* Collects the first bytes of a stream. */
-struct bzimage_head {
-	uint8_t *data;
-	size_t len;
-	size_t max;
-};
-
-static int bzimage_collect(void *ctx, const uint8_t *data, size_t len)
-{
-	struct bzimage_head *head = ctx;
-	size_t room = head->max - head->len;
-
-	if (len > room)
-		len = room;
-	memcpy(head->data + head->len, data, len);
-	head->len += len;
-	return head->len == head->max ? BZIMAGE_STOP : 0;
-}
-
 /* Where the payload is, in which format, and how much it says it unpacks to. */
 static int bzimage_find_payload(struct bzimage *bz, const struct image *image,
 				struct error *err)
@@ -165,14 +143,12 @@ static int bzimage_find_payload(struct bzimage *bz, const struct image *image,
 }
 
 static int bzimage_check_payload(const struct bzimage *bz,
-				 const struct image *image,
-				 const struct bzimage_head *head,
-				 struct elf *elf, struct error *err)
+				 const struct image *image, const uint8_t *head,
+				 size_t len, struct elf *elf, struct error *err)
 {
 	uint64_t phys;
 
-	if (elf_parse(elf, image, head->data, head->len, bz->unpacked_size,
-		      err) != 0)
+	if (elf_parse(elf, image, head, len, bz->unpacked_size, err) != 0)
 		return -ENOTSUP;
 	if (!elf->is64 && elf->machine != EM_386)
 		return boot_error(image, err, ENOTSUP,
@@ -189,25 +165,26 @@ static int bzimage_check_payload(const struct bzimage *bz,
 int bzimage_probe_payload(struct bzimage *bz, const struct image *image,
 			  struct elf *elf, struct error *err)
 {
-	struct bzimage_head head = {.max = ELF_HEAD_MAX};
+	size_t max = ELF_HEAD_MAX, len;
+	uint8_t *head;
 	int ret;
 
 	ret = bzimage_find_payload(bz, image, err);
 	if (ret)
 		return ret;
-	if (head.max > bz->unpacked_size)
-		head.max = bz->unpacked_size;
-	if (head.max == 0)
+	if (max > bz->unpacked_size)
+		max = bz->unpacked_size;
+	if (max == 0)
 		return boot_error(image, err, ENOTSUP,
 				  "has a payload that says it is empty");
-	head.data = malloc(head.max);
-	if (!head.data)
+	head = malloc(max);
+	if (!head)
 		return boot_error(image, err, ENOMEM, "out of memory");
-	ret = unpack(image, bz->payload_offset, bz->payload_size, bz->format,
-		     head.max, PAYLOAD_TRAILER, bzimage_collect, &head, err);
-	if (ret == 0 || ret == BZIMAGE_STOP)
-		ret = bzimage_check_payload(bz, image, &head, elf, err);
-	free(head.data);
+	ret = unpack_head(image, bz->payload_offset, bz->payload_size,
+			  bz->format, PAYLOAD_TRAILER, head, max, &len, err);
+	if (ret == 0)
+		ret = bzimage_check_payload(bz, image, head, len, elf, err);
+	free(head);
 	return ret;
 }
 

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86_64/boot_mem.h"
+#include "vmm/base/boot_mem.h"
 #include "vmm/base/error.h"
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/image.h"

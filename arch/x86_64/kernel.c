@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "arch/x86_64/boot_mem.h"
+#include "arch/x86_64/boot_layout.h"
 #include "arch/x86_64/bzimage.h"
 #include "arch/x86_64/elf.h"
 #include "arch/x86_64/layout.h"
@@ -415,7 +415,10 @@ int kernel_load(const struct kernel *kernel, struct guest_mem *mem,
 		const struct memmap_entry *map, unsigned int count,
 		uint64_t rsdp, struct boot_entry *entry, struct error *err)
 {
-	struct boot_mem bm = {.mem = mem, .map = map, .map_count = count};
+	struct boot_mem bm = {.layout = &boot_layout,
+			      .mem = mem,
+			      .map = map,
+			      .map_count = count};
 
 	switch (kernel->protocol) {
 	case KERNEL_LINUX64:

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "vmm/arch.h"
+#include "vmm/base/boot_mem.h"
 #include "vmm/base/error.h"
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/image.h"
@@ -41,19 +42,6 @@ int kernel_probe(struct kernel **out, const struct image *image,
 void kernel_free(struct kernel *kernel);
 
 enum kernel_protocol kernel_protocol(const struct kernel *kernel);
-
-/* One line of the memory map (e820, which PVH and Multiboot share). */
-enum memmap_type {
-	MEMMAP_RAM = 1,
-	MEMMAP_RESERVED = 2,
-	MEMMAP_ACPI = 3,
-};
-
-struct memmap_entry {
-	uint64_t base;
-	uint64_t size;
-	enum memmap_type type;
-};
 
 /* How vCPU 0 enters the kernel. */
 struct boot_entry {

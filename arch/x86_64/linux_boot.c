@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "arch/x86_64/boot_layout.h"
 #include "arch/x86_64/layout.h"
 
 static_assert(sizeof(struct boot_params) == 0x1000, "zero page");
@@ -142,7 +143,7 @@ int linux_boot_setup(struct boot_mem *bm, const struct setup_header *hdr,
 		if (ret)
 			return ret;
 	}
-	ret = boot_mem_cmdline(bm, cmdline, err);
+	ret = boot_layout_cmdline(bm, cmdline, err);
 	if (ret)
 		return ret;
 	return boot_mem_write(bm, "the zero page", LAYOUT_ZERO_PAGE, &bp,

@@ -1,12 +1,6 @@
 /*
  * The machine of the micro guests.
  *
- * Theory of operation. A guest that hangs, or a KVM that hangs one, has to come
- * back: a timer sends SIGRTMIN, whose handler sets immediate_exit in the vCPU's
- * kvm_run. If KVM_RUN is under way then, the signal ends it; if the signal came
- * just before, immediate_exit does (api.rst, KVM_RUN). The handler gets the
- * address from the timer, so nothing is global.
- *
  * The guests are ours, and all that they can do is to end badly.
  * Specifications: Documentation/virt/kvm/api.rst of Linux; AMD64 Architecture
  * Programmer's Manual ("APM") volume 2 for the registers and tables.
@@ -15,13 +9,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "arch/x86_64/cpuid.h"
@@ -30,8 +23,7 @@
 #include "arch/x86_64/vcpu_msrs.h"
 #include "vmm/base/bytes.h"
 #include "vmm/base/guest_mem.h"
-
-#define MICRO_SIGNAL SIGRTMIN
+#include "vmm/base/kvm_run.h"
 
 /* APM 3.1 */
 #define CR0_PE	    0x00000001
@@ -407,46 +399,6 @@ int micro_vm_counter(const struct micro_vm *vm, uint64_t *counter,
 
 /* --- Running -------------------------------------------------------------- */
 
-static void micro_vm_time_is_up(int signum, siginfo_t *info, void *context)
-{
-	struct kvm_run *run = info->si_value.sival_ptr;
-
-	(void)signum;
-	(void)context;
-	__atomic_store_n(&run->immediate_exit, 1, __ATOMIC_RELAXED);
-}
-
-/* Let the handler be called for this vCPU in @limit ms. */
-static int micro_vm_start_timer(struct micro_vm *vm, unsigned int limit,
-				timer_t *timer, struct error *err)
-{
-	struct sigaction action = {
-		.sa_sigaction = micro_vm_time_is_up,
-		.sa_flags = SA_SIGINFO, /* no SA_RESTART: KVM_RUN must end */
-	};
-	struct sigevent event = {
-		.sigev_notify = SIGEV_SIGNAL,
-		.sigev_signo = MICRO_SIGNAL,
-		.sigev_value.sival_ptr = vm->run,
-	};
-	struct itimerspec when = {
-		.it_value = {.tv_sec = limit / 1000,
-			     .tv_nsec = limit % 1000 * 1000000L},
-	};
-	sigset_t set;
-
-	/* Whoever started us may have it blocked. */
-	sigemptyset(&set);
-	sigaddset(&set, MICRO_SIGNAL);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
-	sigaction(MICRO_SIGNAL, &action, NULL);
-	if (timer_create(CLOCK_MONOTONIC, &event, timer) < 0)
-		return error_set(err, errno, "timer_create fails: %s",
-				 strerror(errno));
-	timer_settime(*timer, 0, &when, NULL);
-	return 0;
-}
-
 static void micro_vm_judge(const struct micro_vm *vm, struct micro_exit *how)
 {
 	const struct kvm_run *run = vm->run;
@@ -469,28 +421,16 @@ static void micro_vm_judge(const struct micro_vm *vm, struct micro_exit *how)
 int micro_vm_run(struct micro_vm *vm, unsigned int limit,
 		 struct micro_exit *how, struct error *err)
 {
-	timer_t timer;
-	int ret, errnum;
+	bool in_time;
+	int ret;
 
-	vm->run->immediate_exit = 0;
-	ret = micro_vm_start_timer(vm, limit, &timer, err);
+	ret = kvm_run_for(vm->vcpu_fd, vm->run, limit, &in_time, err);
 	if (ret)
 		return ret;
-	/* Other signals, such as that of a resized terminal, do not count. */
-	do {
-		ret = ioctl(vm->vcpu_fd, KVM_RUN, 0UL);
-		errnum = errno;
-	} while (ret < 0 && (errnum == EINTR || errnum == EAGAIN) &&
-		 !__atomic_load_n(&vm->run->immediate_exit, __ATOMIC_RELAXED));
-	timer_delete(timer);
-	if (ret == 0) {
+	if (in_time)
 		micro_vm_judge(vm, how);
-		return 0;
-	}
-	if (errnum != EINTR && errnum != EAGAIN)
-		return error_set(err, errnum, "KVM_RUN fails: %s",
-				 strerror(errnum));
-	*how = (struct micro_exit){.kind = MICRO_EXIT_TIMEOUT};
+	else
+		*how = (struct micro_exit){.kind = MICRO_EXIT_TIMEOUT};
 	return 0;
 }
 

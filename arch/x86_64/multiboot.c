@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/x86_64/boot_layout.h"
 #include "arch/x86_64/layout.h"
 #include "vmm/base/bytes.h"
 
@@ -334,7 +335,7 @@ int multiboot_setup(struct boot_mem *bm, const char *cmdline,
 		if (ret)
 			return ret;
 	}
-	ret = boot_mem_cmdline(bm, cmdline, err);
+	ret = boot_layout_cmdline(bm, cmdline, err);
 	if (ret)
 		return ret;
 	return boot_mem_write(bm, "the Multiboot information", LAYOUT_BOOT_INFO,

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "arch/x86_64/boot_mem.h"
 #include "arch/x86_64/kernel.h"
+#include "vmm/base/boot_mem.h"
 #include "vmm/base/error.h"
 #include "vmm/base/image.h"
 

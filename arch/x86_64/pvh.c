@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "arch/x86_64/boot_layout.h"
 #include "arch/x86_64/layout.h"
 #include "vmm/base/bytes.h"
 
@@ -118,7 +119,7 @@ int pvh_setup(struct boot_mem *bm, const char *cmdline,
 		if (ret)
 			return ret;
 	}
-	ret = boot_mem_cmdline(bm, cmdline, err);
+	ret = boot_layout_cmdline(bm, cmdline, err);
 	if (ret)
 		return ret;
 	return boot_mem_write(bm, "the PVH start info", LAYOUT_BOOT_INFO, &info,

@@ -28,3 +28,9 @@ $B/tests/fuzz/%: $B/tests/fuzz/%.o $(unit_support) $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -fsanitize=fuzzer -o $@ $^ \
 		$$($(PKG_CONFIG) --libs check) $(LDLIBS)
+
+# The parser of another architecture's kernels, in front of this one's.
+$B/tests/fuzz/fuzz_kernel_arm64: $B/tests/fuzz/fuzz_kernel_arm64.o \
+		$B/arch/aarch64/kernel.o $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(all_ldflags) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)

@@ -1,10 +1,12 @@
 #!/bin/bash
-# The rig's tests from the host's side: check.sh [PART...], the parts of
-# parts.sh, or check.sh linux CASE... for some cases of suite.sh alone. Makes
-# what the parts need, boots the rig once and runs them in it.
+# The rig's tests from the host's side: check.sh [--arch ARCH] [--gic 2|3]
+# [PART...], the parts of parts.sh, or check.sh linux CASE... for some cases of
+# suite.sh alone. Makes what the parts need, boots the rig once and runs them in
+# it.
 #
-# Without arguments: Linux, and where this host has no /dev/kvm that we may use,
-# what the groups unit, guest and script need one for.
+# Without parts: Linux, and where this host has no /dev/kvm that we may use, what
+# the groups unit, guest and script need one for; of another architecture than
+# this host's, unit and Linux.
 #
 # A rig that hangs is said to have, with the case and what its CPU was doing.
 # That case and what comes behind it run in a second rig; one that hangs again
@@ -12,31 +14,39 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-B=${B:-build/x86_64}
+arch=$(uname -m)
+rig=()
+while [[ ${1-} == --* ]]; do
+	case $1 in
+	--arch) arch=${2:?} ;;
+	--gic) ;;
+	*)
+		echo "check.sh: no option '$1'" >&2
+		exit 2
+		;;
+	esac
+	rig+=("$1" "${2:?}")
+	shift 2
+done
+B=${B:-build/$arch}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
 UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
 limit=${RIG_LIMIT:-1500} # seconds, all rigs together
-kernel=cache/x86_64/cloud
-out=build/rig
+flavour=generic
+[[ $arch != x86_64 ]] || flavour=cloud
+kernel=cache/$arch/$flavour
+out=build/rig/$arch
+[[ $arch == "$(uname -m)" ]] || export RIG_UNIT_EMULATED=y
 
 check_fail() {
 	echo "not ok rig: $1"
 	exit 1
 }
 
-check_prepare_linux() {
-	local module modules=() format image
+# For the x86_64 loader: each format that a payload may have.
+check_wrap_x86_64() {
+	local format image
 
-	for module in button evdev pvpanic pvpanic-mmio virtio_ring virtio \
-		virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-		virtio_mmio failover net_failover virtio_blk virtio_net \
-		virtio_console virtio-rng; do
-		modules+=(-m "$kernel/modules/$module.ko")
-	done
-	tests/setup/initramfs.sh -o "$out/guest.cpio" "${modules[@]}" \
-		-f tests/rig/guest_devices.sh=devices.sh tests/rig/guest_init.sh
-	tests/setup/tools.sh "$out/tools.img" lspci fio mke2fs ethtool iperf3 \
-		rngtest
 	for format in gzip xz lzma zstd bzip2; do
 		image=$out/kernel.$format
 		[[ ! $image -nt $kernel/vmlinux ]] || continue
@@ -46,9 +56,54 @@ check_prepare_linux() {
 	done
 }
 
+# For the aarch64 one: compressed, and as EFI applications that unpack
+# themselves.
+check_wrap_aarch64() {
+	local format image
+
+	for format in gzip zstd zboot-gzip zboot-zstd; do
+		image=$out/kernel.$format
+		[[ ! $image -nt $kernel/vmlinuz ]] || continue
+		echo "rig: wrapping the kernel in $format"
+		tests/rig/zboot.sh "$kernel/vmlinuz" "$format" "$image"
+	done
+}
+
+check_prepare_linux() {
+	local module modules=()
+
+	for module in button evdev gpio_keys pvpanic pvpanic-mmio virtio_ring \
+		virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
+		virtio_mmio failover net_failover virtio_blk virtio_net \
+		virtio_console virtio-rng; do
+		[[ ! -e $kernel/modules/$module.ko ]] ||
+			modules+=(-m "$kernel/modules/$module.ko")
+	done
+	tests/setup/initramfs.sh -o "$out/guest.cpio" -a "$arch" "${modules[@]}" \
+		-f tests/rig/guest_devices.sh=devices.sh tests/rig/guest_init.sh
+	tests/setup/tools.sh -a "$arch" "$out/tools.img" lspci fio mke2fs \
+		ethtool iperf3 rngtest
+	case $arch in
+	x86_64) check_wrap_x86_64 ;;
+	aarch64) check_wrap_aarch64 ;;
+	esac
+}
+
+# What another architecture's rig wants on this host.
+check_setup() {
+	tests/setup/deps.sh guest rig check || check_fail "packages are missing"
+	if [[ $arch != "$(uname -m)" ]]; then
+		tests/setup/deps.sh arm || check_fail "packages are missing"
+		tests/setup/root.sh "$arch" rig || check_fail "no root for $arch"
+	fi
+	tests/setup/kernels.sh "$arch" "$flavour" generic ||
+		check_fail "kernels are missing"
+	[[ -x $BANTAM ]] || check_fail "no program $BANTAM: run make"
+}
+
 # check_rig ARG...: parts.sh in a rig.
 check_rig() {
-	RIG_KERNEL=$PWD/$kernel RIG_UNIT=$UNIT tests/rig/run.sh \
+	RIG_KERNEL=$PWD/$kernel RIG_UNIT=$UNIT tests/rig/run.sh "${rig[@]}" \
 		--timeout $((limit - (EPOCHSECONDS - started))) -- \
 		tests/rig/parts.sh "$@" 2>&1
 }
@@ -96,12 +151,14 @@ check_again() {
 started=$EPOCHSECONDS
 parts=("$@")
 if [[ $# -eq 0 ]]; then
-	[[ -r /dev/kvm && -w /dev/kvm ]] || parts=(unit guest script)
+	if [[ $arch != "$(uname -m)" ]]; then
+		parts=(unit)
+	elif [[ ! -r /dev/kvm || ! -w /dev/kvm ]]; then
+		parts=(unit guest script)
+	fi
 	parts+=(linux)
 fi
-tests/setup/deps.sh guest rig check || check_fail "packages are missing"
-tests/setup/kernels.sh cloud generic || check_fail "kernels are missing"
-[[ -x $BANTAM ]] || check_fail "no program $BANTAM: run make"
+check_setup
 mkdir -p "$out"
 [[ " ${parts[*]} " != *" linux "* ]] || check_prepare_linux
 

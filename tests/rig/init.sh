@@ -4,7 +4,8 @@
 # tests/rig/session.sh in it. Runs under busybox.
 #
 # On its command line: rig.repo= and rig.run=, the repository and this run's
-# directory, as absolute paths on the host.
+# directory, as absolute paths on the host; rig.foreign when the root is not the
+# host's, so that the repository is missing there.
 set -eu
 
 rig_fail() {
@@ -17,13 +18,15 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 
-# In the order of their dependencies; the last block is for vhost and vsock.
+# In the order of their dependencies; the last block is for vhost and vsock. What
+# a kernel has built in is no file.
 for module in irqbypass kvm ccp kvm-amd \
 	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev \
 	virtio_pci virtio_console virtio_blk netfs fscache 9pnet 9pnet_virtio 9p overlay \
 	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net \
 	vsock vmw_vsock_virtio_transport_common vhost_vsock; do
-	insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
+	[ ! -e "/lib/modules/$module.ko" ] ||
+		insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
 done
 
 repo=$(sed -n 's/.*rig\.repo=\([^ ]*\).*/\1/p' /proc/cmdline)
@@ -37,6 +40,13 @@ mount -t tmpfs -o mode=0755 tmpfs /upper
 mkdir /upper/files /upper/work
 mount -t overlay -o lowerdir=/host,upperdir=/upper/files,workdir=/upper/work \
 	overlay /new
+if grep -qw rig.foreign /proc/cmdline; then
+	mkdir -p "/new$repo" /new/proc /new/sys /new/dev /new/run /new/tmp \
+		/new/root /new/var /new/etc
+	mount -t 9p -o "$nine,ro,cache=loose" repo "/new$repo"
+	echo 'root:x:0:0:root:/root:/bin/bash' >/new/etc/passwd
+	echo 'root:x:0:' >/new/etc/group
+fi
 mount -t 9p -o "$nine,cache=none" share "/new${run%/*}"
 
 mount -t proc proc /new/proc

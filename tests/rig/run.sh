@@ -1,12 +1,13 @@
 #!/bin/bash
 # Runs a command on a nested KVM, the rig: a Debian kernel under QEMU's
-# software CPU, whose AMD-V is complete enough for KVM to run any guest.
+# software CPU, whose AMD-V, or Arm EL2, is complete enough for KVM to run any
+# guest.
 #
-#   run.sh [--memory MIB] [--timeout SECONDS] [--silence SECONDS] [--] COMMAND...
+#   run.sh [--arch ARCH] [--gic 2|3] [--memory MIB] [--timeout SECONDS] [--silence SECONDS] [--] COMMAND...
 #
 # The command sees this host's file system, in the same working directory, and
 # may write anywhere: the writes are dropped at the end, but for those below
-# $RIG_SHARE, which is build/rig on both sides. It is root there, has no
+# $RIG_SHARE, which is build/rig/ARCH on both sides. It is root there, has no
 # stdin, no network, one CPU, and a /dev/kvm that every user may open. $RIG_DISK
 # there is a disk of its own for whoever wants a block device: 256 MiB, empty,
 # with O_DIRECT and discard, 512 byte sectors on blocks of 4 KiB. Of the
@@ -15,26 +16,35 @@
 # status becomes ours; 124 when the time is up, 125 when the rig itself fails,
 # with the end of its kernel's log, and 126 when it hangs: a heart that beats in
 # it every 5 s (session.sh) has stood still for --silence. Then QEMU's monitor is asked where
-# the CPU is, and an NMI makes the rig's kernel say the same.
+# the CPU is, and an NMI makes an x86_64 kernel say the same.
 #
-# How: QEMU boots cache/x86_64/generic with an initramfs (init.sh), which
-# mounts the host's root over 9p under an overlay on a tmpfs and runs
+# ARCH is this host's by default. With another one the root is of Debian's
+# packages for that (tests/setup/root.sh), and of this host only the repository
+# is there, at its place. --gic is the interrupt controller of an aarch64 rig,
+# which limits what its guests may have.
+#
+# How: QEMU boots cache/ARCH/generic with an initramfs (init.sh), which
+# mounts the root over 9p under an overlay on a tmpfs and runs
 # session.sh there. One CPU: with two, QEMU's multi-threaded emulation of
-# nested SVM has hung. What a run says to us travels in files on the second 9p
+# nested SVM has hung. What a run says to us travels in files on a second 9p
 # mount, where a write is complete when it returns.
 set -euo pipefail
 
 run_usage() {
-	sed -n '5s/^# *//p' "$0" >&2
+	sed -n '6s/^# *//p' "$0" >&2
 	exit 2
 }
 
+arch=$(uname -m)
+gic=3
 memory=2048
 limit=600
 silence=120 # seconds without a beat; the host may be busy
 poke=${RIG_POKE:-1} # every so many seconds; see run_watch
 while [[ $# -gt 0 ]]; do
 	case $1 in
+	--arch) arch=${2:?} && shift 2 ;;
+	--gic) gic=${2:?} && shift 2 ;;
 	--memory) memory=${2:?} && shift 2 ;;
 	--timeout) limit=${2:?} && shift 2 ;;
 	--silence) silence=${2:?} && shift 2 ;;
@@ -48,8 +58,10 @@ done
 cwd=$PWD
 cd "$(dirname "$0")/../.."
 repo=$PWD
-share=$repo/build/rig
-kernel=cache/x86_64/generic
+share=$repo/build/rig/$arch
+kernel=cache/$arch/generic
+root=/
+[[ $arch == "$(uname -m)" ]] || root=$repo/cache/$arch/root
 initramfs=$share/init.cpio
 export RIG_SHARE=$share RIG_DISK=/dev/vda
 
@@ -68,8 +80,17 @@ run_initramfs() {
 	for module in "$kernel"/modules/*.ko; do
 		modules+=(-m "$module")
 	done
-	tests/setup/initramfs.sh -o "$initramfs" "${modules[@]}" \
+	tests/setup/initramfs.sh -o "$initramfs" -a "$arch" "${modules[@]}" \
 		tests/rig/init.sh
+}
+
+run_prepare() {
+	tests/setup/deps.sh guest rig || return
+	if [[ $root != / ]]; then
+		tests/setup/deps.sh arm || return
+		tests/setup/root.sh "$arch" rig || return
+	fi
+	tests/setup/kernels.sh "$arch" generic && run_initramfs
 }
 
 # The command as a script for the other side.
@@ -89,21 +110,44 @@ run_write_command() {
 	printf '\n'
 }
 
-# Without XSAVE: QEMU's SVM does not tell the nested KVM of a guest's XSETBV, so
-# that guests find wrong sizes in CPUID leaf 0xd and warn; and hiding only a
-# part of the states breaks their signal frames.
+# Where the rig's kernel talks to, on its command line, too; then the machine.
+#
+# x86_64 without XSAVE: QEMU's SVM does not tell the nested KVM of a guest's
+# XSETBV, so that guests find wrong sizes in CPUID leaf 0xd and warn; and hiding
+# only a part of the states breaks their signal frames. On aarch64 pointer
+# authentication by QEMU's own cipher, as the architected one is slow.
+run_machine() {
+	machine=()
+	case $arch in
+	x86_64)
+		tty=ttyS0
+		machine=(-M q35 -cpu "max,-xsave" -kernel "$kernel/vmlinux")
+		;;
+	aarch64)
+		tty=ttyAMA0
+		machine=(-M "virt,virtualization=on,gic-version=$gic"
+			-cpu "max,pauth-impdef=on" -kernel "$kernel/vmlinuz")
+		;;
+	esac
+}
+
+# On x86_64 there is a second serial port, see run_watch.
 run_start_qemu() {
+	local second=()
+
+	[[ $arch != x86_64 ]] || second=(-serial chardev:poke)
 	timeout --kill-after=5 "$limit" \
-		qemu-system-x86_64 -M q35 -accel tcg -cpu max,-xsave -smp 1 \
+		"qemu-system-$arch" "${machine[@]}" -accel tcg -smp 1 \
 		-m "$memory" -nodefaults -no-reboot -display none \
 		-serial "file:$run/kernel" \
-		-chardev "pipe,id=poke,path=$run/poke" -serial chardev:poke \
+		-chardev "pipe,id=poke,path=$run/poke" "${second[@]}" \
 		-chardev "pipe,id=monitor,path=$run/monitor" \
 		-mon chardev=monitor,mode=readline \
 		-drive "if=none,id=disk,file=$run/disk,format=raw,cache=unsafe,discard=unmap" \
 		-object iothread,id=io -device "virtio-blk-pci,drive=disk,iothread=io,disable-legacy=on,$disk" \
-		-kernel "$kernel/vmlinux" -initrd "$initramfs" -append "$append" \
-		-virtfs "local,path=/,mount_tag=rootfs,readonly=on,$nine" \
+		-initrd "$initramfs" -append "$append" \
+		-virtfs "local,path=$root,mount_tag=rootfs,readonly=on,$nine" \
+		-virtfs "local,path=$repo,mount_tag=repo,readonly=on,$nine" \
 		-virtfs "local,path=$share,mount_tag=share,$nine" \
 		</dev/null >"$run/qemu" 2>&1 &
 	qemu=$!
@@ -124,8 +168,8 @@ run_monitor() {
 run_explain() {
 	{
 		run_monitor 2 'info status' 'info registers' 'info lapic'
-		run_monitor 2 'info registers' | grep -E 'RIP|CR3'
-		run_monitor 2 'info registers' | grep -E 'RIP|CR3'
+		run_monitor 2 'info registers' | grep -E 'RIP|CR3|PC='
+		run_monitor 2 'info registers' | grep -E 'RIP|CR3|PC='
 		run_monitor 5 nmi
 	} >&2 || true
 	tail -n 60 "$run/kernel" | sed 's/^/rig: kernel: /' >&2
@@ -179,9 +223,9 @@ if [[ $repo == *[[:space:],]* ]]; then
 	exit 125
 fi
 mkdir -p "$share"
-tests/setup/deps.sh guest rig || exit 125
-tests/setup/kernels.sh generic || exit 125
-run_initramfs || exit 125
+run_machine
+[[ ${#machine[@]} -gt 0 ]] || run_usage
+run_prepare || exit 125
 
 qemu=
 run=$(mktemp -d "$share/run.XXXXXX")
@@ -192,9 +236,10 @@ run_write_command "$@" >"$run/command"
 : >"$run/out"
 : >"$run/err"
 : >"$run/kernel"
-append="console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off nokaslr"
+append="console=$tty quiet loglevel=4 panic=-1 mitigations=off nokaslr"
 append+=" unknown_nmi_panic"
 append+=" rig.repo=$repo rig.run=$run"
+[[ $root == / ]] || append+=" rig.foreign"
 nine=security_model=none,multidevs=remap
 disk=logical_block_size=512,physical_block_size=4096,opt_io_size=65536
 truncate -s 256M "$run/disk"

@@ -27,9 +27,11 @@ cat /run/err >>"$run/err" &
 cats+=($!)
 
 # Bytes of no meaning, whose interrupts the rig needs: see run_watch in run.sh.
-stty -F /dev/ttyS1 raw -echo
-cat /dev/ttyS1 >/dev/null &
-cats+=($!)
+if [[ $(uname -m) == x86_64 ]]; then
+	stty -F /dev/ttyS1 raw -echo
+	cat /dev/ttyS1 >/dev/null &
+	cats+=($!)
+fi
 
 : >"$run/up"
 while :; do

@@ -5,7 +5,10 @@
 # `not ok NAME: why` with the command, the messages and the end of the guest's
 # console behind it.
 #
-# Each case is a function case_NAME in one of linux/*.sh. It boots guests, whose
+# Each case is a function case_NAME in one of linux/*.sh, or of linux/aarch64/*.sh
+# for that architecture; cases are of x86_64 in part, so that without arguments an
+# aarch64 rig runs those of the latter that are for its interrupt controller.
+# A case boots guests, whose
 # user space is busybox and the lines given on stdin, and ends at the first
 # expectation that does not hold. bantam runs as an ordinary user everywhere.
 # A case that does not end fails alone, and says where bantam's threads were.
@@ -21,7 +24,8 @@ vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
 case_limit=480 # seconds; ten reboots take the longest, 75 on a quiet host
-line_limit=90  # seconds to wait for a line
+line_limit=180 # seconds to wait for a line; other things may run beside it
+guest_limit=180s
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 export XDG_RUNTIME_DIR=$work/runtime
 install -d -m 0700 -o 65534 -g 65534 "$XDG_RUNTIME_DIR"
@@ -64,7 +68,7 @@ suite_command() {
 	[[ " $* " == *" -k "* ]] || command+=(-k "$vmlinuz")
 	[[ " $* " == *" -i "* ]] || command+=(-i "$work/initrd")
 	[[ " $* " == *" -a "* ]] || command+=(-a "$append")
-	[[ " $* " == *" --timeout "* ]] || command+=(--timeout 90s)
+	[[ " $* " == *" --timeout "* ]] || command+=(--timeout "$guest_limit")
 	[[ " $* " == *" -m "* ]] || command+=(-m 256M)
 	command+=("$@")
 	echo "${command[*]}" >"$work/command"
@@ -229,7 +233,15 @@ suite_run() {
 	return 1
 }
 
-for file in tests/rig/linux/*.sh; do
+files=(tests/rig/linux/*.sh)
+own=("${files[@]}")
+if [[ $(uname -m) == aarch64 ]]; then
+	own=(tests/rig/linux/aarch64/gicv2.sh)
+	! grep -q GICv3 /proc/interrupts ||
+		own=(tests/rig/linux/aarch64/gicv3.sh)
+	files+=(tests/rig/linux/aarch64/*.sh)
+fi
+for file in "${files[@]}"; do
 	# shellcheck source=/dev/null
 	. "$file"
 done
@@ -244,7 +256,7 @@ from=
 cases=("$@")
 if [[ ${#cases[@]} -eq 0 ]]; then
 	mapfile -t cases < <(sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' \
-		tests/rig/linux/*.sh)
+		"${own[@]}")
 fi
 if [[ ${cases[0]} == full ]]; then
 	mapfile -t cases < <(compgen -A function case_full_ | sed 's/^case_//')

@@ -6,11 +6,19 @@
 # Otherwise it says what it installs and what for; apt-get update runs only
 # when apt does not know a package. Where it may not install, it prints the
 # command for the administrator and ends with status 1.
+#
+# The group cross, for a machine of another architecture, also has that one's
+# libraries unpacked below cache/ by root.sh.
 set -euo pipefail
+
+# Device trees are for Arm.
+libfdt=
+[[ $(uname -m) != aarch64 ]] || libfdt="build	libfdt-dev	device trees"
 
 # One line a package: its group, its name, what it is for.
 packages() {
 	cat <<-END
+		$libfdt
 		build	gcc	the compiler
 		build	libc6-dev	C library and kernel headers
 		build	make	the build
@@ -23,6 +31,8 @@ packages() {
 		build	libbz2-dev	kernel payloads in bzip2
 		build	zlib1g-dev	kernel payloads in gzip
 		build	libssl-dev	SHA-256 of what was booted
+		cross	gcc-aarch64-linux-gnu	compiles for Arm
+		cross	libc6-dev-arm64-cross	what the compiler expects there
 		guest	busybox-static	user space of Linux guests
 		guest	cpio	initramfs images
 		guest	lz4	unpacks Debian's cloud kernel
@@ -36,6 +46,9 @@ packages() {
 		rig	ethtool	offloads
 		rig	iperf3	streams
 		rig	rng-tools5|rng-tools-debian|rng-tools	rngtest
+		arm	qemu-system-arm	the nested KVM of another architecture
+		arm	qemu-user-static	runs its unit tests
+		arm	device-tree-compiler	reads our device trees back
 		check	check	unit test framework
 		check	acpica-tools	iasl, which reads our ACPI tables back
 		check	procps	pgrep and pkill
@@ -51,6 +64,17 @@ packages() {
 		lint	cppcheck	static analysis
 		lint	shellcheck	the scripts
 	END
+}
+
+deps_groups() {
+	packages | cut -s -f 1 | uniq | paste -sd ' '
+}
+
+# The last thing to do, whether or not something was missing.
+deps_done() {
+	[[ " $wanted_all " != *" cross "* ]] ||
+		exec "$(dirname "$0")/root.sh" aarch64 build
+	exit 0
 }
 
 deps_installed() {
@@ -83,17 +107,18 @@ deps_fail() {
 }
 
 if [[ $# -eq 0 ]]; then
-	echo "usage: deps.sh GROUP... (build, guest, rig, check, fuzz, lint)" >&2
+	echo "usage: deps.sh GROUP... ($(deps_groups))" >&2
 	exit 2
 fi
 for wanted in "$@"; do
 	if ! packages | grep -q "^$wanted	"; then
-		echo "deps: no group '$wanted', there are: build," \
-			"guest, rig, check, fuzz, lint" >&2
+		echo "deps: no group '$wanted', there are:" \
+			"$(deps_groups)" >&2
 		exit 2
 	fi
 done
 
+wanted_all=$*
 missing=()
 why=()
 while IFS=$'\t' read -r group names use; do
@@ -102,7 +127,7 @@ while IFS=$'\t' read -r group names use; do
 	missing+=("${names%%|*}")
 	why+=("${names%%|*} ($use)")
 done < <(packages)
-[[ ${#missing[@]} -gt 0 ]] || exit 0
+[[ ${#missing[@]} -gt 0 ]] || deps_done
 
 printf -v list '%s, ' "${why[@]}"
 echo "deps: missing for $*: ${list%, }" >&2
@@ -121,3 +146,4 @@ if ! "${install[@]}" </dev/null >&2; then
 	apt-get -qq update </dev/null >&2 || deps_fail "apt-get update failed"
 	"${install[@]}" </dev/null >&2 || deps_fail "apt-get install failed"
 fi
+deps_done

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Makes an initramfs of the distribution's static busybox:
 #
-#   initramfs.sh -o OUT [-m MODULE.ko]... [-f FILE=NAME]... INIT
+#   initramfs.sh -o OUT [-a ARCH] [-m MODULE.ko]... [-f FILE=NAME]... INIT
 #
 # INIT becomes /init, the modules go to /lib/modules, -f puts FILE at /NAME.
-# Every applet of busybox is there by name. The image is not compressed:
+# Every applet of busybox is there by name. For another architecture ARCH than
+# this host's, busybox comes from its root (root.sh). The image is not compressed:
 # unpacking costs the guest more than reading the few bytes saves. Written
 # beside its name and renamed, so that a reader never sees half of one.
 set -euo pipefail
@@ -15,11 +16,13 @@ initramfs_usage() {
 }
 
 out=
+arch=$(uname -m)
 modules=()
 files=()
-while getopts o:m:f: option; do
+while getopts o:a:m:f: option; do
 	case $option in
 	o) out=$OPTARG ;;
+	a) arch=$OPTARG ;;
 	m) modules+=("$OPTARG") ;;
 	f) files+=("$OPTARG") ;;
 	*) initramfs_usage ;;
@@ -29,8 +32,14 @@ shift $((OPTIND - 1))
 [[ -n $out && $# -eq 1 ]] || initramfs_usage
 
 busybox=$(command -v busybox || true)
-if [[ -z $busybox ]]; then
-	echo "initramfs: no busybox: install busybox-static" >&2
+emulator=()
+if [[ $arch != "$(uname -m)" ]]; then
+	busybox=$(dirname "$0")/../../cache/$arch/root/usr/bin/busybox
+	emulator=("qemu-$arch-static")
+fi
+if [[ ! -e $busybox ]]; then
+	echo "initramfs: no busybox for $arch: install busybox-static, or run" \
+		"tests/setup/root.sh $arch rig" >&2
 	exit 1
 fi
 
@@ -39,7 +48,7 @@ part=$out.$$
 trap 'rm -rf "$tree" "$part"' EXIT
 mkdir -p "$tree"/{bin,dev,proc,sys,run,tmp,lib/modules,etc}
 cp "$busybox" "$tree/bin/busybox"
-for applet in $(busybox --list); do
+for applet in $("${emulator[@]}" "$busybox" --list); do
 	[[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
 done
 install -m 0755 "$1" "$tree/init"

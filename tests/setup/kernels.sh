@@ -1,19 +1,19 @@
 #!/bin/bash
-# Fetches Debian's kernels: kernels.sh FLAVOUR..., where a flavour is
+# Fetches Debian's kernels: kernels.sh ARCH FLAVOUR..., where a flavour is
 #
-#   cloud    linux-image-cloud-amd64, what the test guests boot
-#   generic  linux-image-amd64, the rig's own kernel
+#   cloud    linux-image-cloud-amd64, what the x86_64 test guests boot
+#   generic  linux-image-amd64 or -arm64, the rig's own kernel; on aarch64 its
+#            guests', too
 #
-# Each becomes cache/x86_64/FLAVOUR/ with vmlinuz, vmlinux (the ELF in it),
-# config, release (the kernel's version) and modules/*.ko, flat. Only modules that the rig or a
+# Each becomes cache/ARCH/FLAVOUR/ with vmlinuz (a bzImage, or a plain Image),
+# vmlinux (the ELF in a bzImage), config, release (the kernel's version) and modules/*.ko, flat. Only modules that the rig or a
 # test guest loads are kept. One that is there is left alone, without network;
 # remove the directory to fetch it anew. Needs no root: apt checks the
 # package's hash against its signed lists, dpkg-deb unpacks it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-
-arch=x86_64
-deb_arch=amd64
+# shellcheck source=tests/setup/apt.sh
+. tests/setup/apt.sh
 
 # By their file names; a flavour that has one built in lacks the file.
 modules=(
@@ -25,6 +25,7 @@ modules=(
 	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net
 	vsock vmw_vsock_virtio_transport_common vhost_vsock
 	button evdev pvpanic pvpanic-pci pvpanic-mmio
+	gpio-pl061 gpio_keys rtc-pl031
 )
 
 kernels_meta_package() {
@@ -41,18 +42,8 @@ kernels_meta_package() {
 # The package that the metapackage stands for today; nothing when apt does
 # not know.
 kernels_package() {
-	apt-cache show --no-all-versions "$1" 2>/dev/null |
+	apt_show --no-all-versions "$1" |
 		sed -n 's/^Depends: *\([^ ,]*\).*/\1/p' | head -n 1
-}
-
-kernels_update() {
-	if [[ $(id -u) -ne 0 ]]; then
-		echo "kernels: apt's lists lack or misname $1; as root, run:" \
-			"apt-get update" >&2
-		exit 1
-	fi
-	echo "kernels: apt-get update" >&2
-	apt-get -qq update </dev/null >&2
 }
 
 # kernels_download META DIR: the .deb into DIR.
@@ -62,8 +53,13 @@ kernels_download() {
 	package=$(kernels_package "$meta")
 	[[ -n $package ]] || return 1
 	echo "kernels: downloading $package" >&2
-	(cd "$dir" && apt-get -q -o APT::Sandbox::User=root \
-		download "$package" </dev/null >&2)
+	(cd "$dir" && apt_get download "$package")
+}
+
+kernels_fail() {
+	tail -n 5 "$apt_log" >&2
+	echo "kernels: $1" >&2
+	exit 1
 }
 
 # kernels_keep TREE OUT: from an unpacked package what is used here.
@@ -73,7 +69,8 @@ kernels_keep() {
 	kernels=("$tree"/boot/vmlinuz-*)
 	mkdir -p "$out/modules"
 	mv "${kernels[0]}" "$out/vmlinuz"
-	tests/setup/vmlinux.sh "$out/vmlinuz" "$out/vmlinux"
+	[[ $arch != x86_64 ]] ||
+		tests/setup/vmlinux.sh "$out/vmlinuz" "$out/vmlinux"
 	mv "$tree"/boot/config-* "$out/config"
 	echo "${kernels[0]##*/vmlinuz-}" >"$out/release"
 	for module in "${modules[@]}"; do
@@ -93,12 +90,10 @@ kernels_fetch() {
 	# shellcheck disable=SC2064 # the name of now is what is to be removed
 	trap "rm -rf '$PWD/$temp'" EXIT
 	if ! kernels_download "$meta" "$temp"; then
-		kernels_update "$meta"
-		kernels_download "$meta" "$temp" || {
-			echo "kernels: apt-get download of $meta failed: is" \
-				"the network there?" >&2
-			exit 1
-		}
+		apt_update || kernels_fail \
+			"apt lacks $meta; as root, run: apt-get update"
+		kernels_download "$meta" "$temp" || kernels_fail \
+			"apt-get download of $meta failed: is the network there?"
 	fi
 	echo "kernels: unpacking" >&2
 	dpkg-deb -x "$temp"/*.deb "$temp/tree"
@@ -110,10 +105,13 @@ kernels_fetch() {
 	echo "kernels: $out is $(cat "$out/release")" >&2
 }
 
-if [[ $# -eq 0 ]]; then
-	echo "usage: kernels.sh FLAVOUR... (cloud, generic)" >&2
+if [[ $# -lt 2 ]]; then
+	echo "usage: kernels.sh ARCH FLAVOUR... (cloud, generic)" >&2
 	exit 2
 fi
+arch=$1
+shift
+apt_for "$arch"
 for flavour in "$@"; do
 	kernels_fetch "$flavour"
 done

@@ -1,6 +1,8 @@
 #!/bin/bash
 # Makes a disk image with programs of this host for a guest that has only
-# busybox: tools.sh OUT PROGRAM...
+# busybox: tools.sh [-a ARCH] OUT PROGRAM...
+#
+# For another architecture ARCH they are those of its root (root.sh).
 #
 # OUT is an ext4 file system with bin/PROGRAM, the libraries of all of them in
 # lib/, and at its top a script `run PROGRAM [ARG...]`, for wherever it is
@@ -9,6 +11,8 @@
 # every program.
 set -euo pipefail
 
+arch=$(uname -m)
+[[ ${1-} != -a ]] || { arch=$2 && shift 2; }
 if [[ $# -lt 2 ]]; then
 	sed -n '3s/^# \?//p' "$0" >&2
 	exit 2
@@ -16,13 +20,37 @@ fi
 out=$1
 shift
 
+root=
+[[ $arch == "$(uname -m)" ]] ||
+	root=$(readlink -f "$(dirname "$0")/../../cache/$arch/root")
+
+# tools_find NAME: its path.
+tools_find() {
+	local dir
+
+	for dir in /usr/local/bin /usr/bin /usr/sbin /bin /sbin; do
+		[[ ! -x $root$dir/$1 ]] || { readlink -f "$root$dir/$1" && return; }
+	done
+	echo "tools: no program $1 for $arch" >&2
+	return 1
+}
+
+# The libraries of a program, "libc.so.6 => /lib/.../libc.so.6 (0x...)", and
+# the loader by its path.
+tools_libraries() {
+	local loader
+
+	if [[ -z $root ]]; then
+		ldd "$1"
+	else
+		loader=("$root"/lib/ld-linux-*.so.*)
+		"qemu-$arch-static" -L "$root" "${loader[0]}" --list "$1"
+	fi | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*ld-[^ ]*\) .*/\1/p'
+}
+
 programs=()
 for name; do
-	program=$(PATH=$PATH:/usr/sbin:/sbin command -v "$name") || {
-		echo "tools: no program $name here" >&2
-		exit 1
-	}
-	programs+=("$(readlink -f "$program")")
+	programs+=("$(tools_find "$name")")
 done
 
 tools_is_new() {
@@ -41,9 +69,9 @@ trap 'rm -rf "$tree" "$part"' EXIT
 mkdir -p "$tree/bin" "$tree/lib" "$(dirname "$out")"
 for program in "${programs[@]}"; do
 	cp "$program" "$tree/bin/"
-	# "libc.so.6 => /lib/.../libc.so.6 (0x...)", and the loader by its path.
-	ldd "$program" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*ld-[^ ]*\) .*/\1/p'
+	tools_libraries "$program"
 done | sort -u | while read -r library; do
+	[[ $library == "$root"/* ]] || library=$root$library
 	cp -L "$library" "$tree/lib/"
 done
 # mkfs.ext4 is mke2fs by another name, and asks what it was called.

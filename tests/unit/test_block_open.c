@@ -316,6 +316,20 @@ START_TEST(open_direct_has_its_alignment)
 }
 END_TEST
 
+/* QEMU's user emulator has the mask from the host and fills nothing in. */
+static bool statx_tells_alignment(void)
+{
+	struct statx stx = {0};
+
+	if (statx(AT_FDCWD, "/proc/self/exe", 0, STATX_DIOALIGN, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_DIOALIGN) || stx.stx_dio_offset_align)
+		return true;
+	printf("skip: test_block_open, O_DIRECT: this emulator's statx() "
+	       "leaves the alignment out\n");
+	fflush(stdout);
+	return false;
+}
+
 START_TEST(open_direct_without_o_direct_is_refused)
 {
 	/* A file of sysfs is a regular one, too; its size is 4096. */
@@ -426,7 +440,8 @@ static void add_all(TCase *tc)
 	tcase_add_test(tc, open_lock_lives_with_the_last_duplicate);
 	tcase_add_test(tc, dry_run_leaves_nothing);
 	tcase_add_test(tc, open_describes_the_image);
-	tcase_add_test(tc, open_direct_has_its_alignment);
+	if (statx_tells_alignment())
+		tcase_add_test(tc, open_direct_has_its_alignment);
 	tcase_add_test(tc, open_direct_without_o_direct_is_refused);
 	tcase_add_test(tc, open_ephemeral_has_an_unlinked_overlay);
 	tcase_add_test(tc, open_ephemeral_beside_what_cannot_is_in_tmpdir);

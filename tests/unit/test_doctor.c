@@ -239,8 +239,8 @@ static const struct {
 	int errnum;
 	const char *detail, *fix;
 } explain_cases[] = {
-	{ENOENT, "no /dev/kvm", "modprobe kvm_intel or kvm_amd"},
-	{ENXIO, "no /dev/kvm", "modprobe kvm_intel or kvm_amd"},
+	{ENOENT, "no /dev/kvm", "give it the device"},
+	{ENXIO, "no /dev/kvm", "give it the device"},
 	{EBUSY, "another hypervisor", "unload"},
 	{EIO, "Input/output error", "dmesg"},
 };

@@ -100,7 +100,7 @@ START_TEST(manual_verb_names_every_option)
 		"-a, --append TEXT",
 		"-m, --memory SIZE",
 		"-c, --cpus N",
-		"--machine auto|lean|legacy",
+		"--machine auto|lean|legacy|dt|acpi",
 		"--serial stdio|null|file=FILE",
 		"-d, --disk FILE",
 		"-n, --net user|tap=NAME",

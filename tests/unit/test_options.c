@@ -176,7 +176,7 @@ static const struct {
 	{{"-c", "1000000"}, {"--cpus", "1 to 64"}},
 	{{"-c", "2,3"}, {"--cpus", "\"3\""}},
 	{{"-c", "1M"}, {"--cpus", "\"1M\""}},
-	{{"--machine", "pc"}, {"--machine", "auto|lean|legacy", "\"pc\""}},
+	{{"--machine", "pc"}, {"--machine", "auto|lean|legacy|dt|acpi", "\"pc\""}},
 	{{"-k", ""}, {"--kernel", "text"}},
 	{{"-k", "a,entry=elf"}, {"entry", "auto|bzimage|pvh|multiboot"}},
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},

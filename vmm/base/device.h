@@ -35,4 +35,44 @@ struct device {
 	void *self; /* owned */
 };
 
+#define DEVICE_SET_MAX 16
+
+/*
+ * The parts of a machine, in the order in which they are reset and restored:
+ * interrupt controllers before what raises interrupts. Embedded in who owns
+ * them; begins as all zero. Main thread with no vCPU running.
+ */
+struct device_set {
+	struct device devices[DEVICE_SET_MAX];
+	unsigned int count;
+};
+
+/* name is borrowed. At most DEVICE_SET_MAX. */
+void device_set_add(struct device_set *set, const char *name,
+		    const struct device_ops *ops, void *self);
+
+/* Free all, the last one first. */
+void device_set_free(struct device_set *set);
+
+void device_set_reset(struct device_set *set);
+
+/**
+ * device_set_save() - A member for each.
+ * @out: a new reference; NULL after a failure
+ *
+ * Return: 0, or what the part says with @err naming it.
+ */
+int device_set_save(const struct device_set *set, json_t **out,
+		    struct error *err);
+
+/**
+ * device_set_restore() - Take what device_set_save() of a set of the same
+ * parts gave.
+ *
+ * Return: 0; -EINVAL if it is of other ones; or what the part says with @err
+ * naming it, and those before it are restored then.
+ */
+int device_set_restore(const struct device_set *set, const json_t *state,
+		       struct error *err);
+
 #endif

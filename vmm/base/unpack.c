@@ -709,3 +709,38 @@ err_buffers:
 	unpack_unmap_buffer(s.in, s.codec->in_size);
 	return ret;
 }
+
+/* --- The beginning alone ------------------------------------------------- */
+
+/* What the sink says when it has enough; not an error that unpack() has. */
+#define UNPACK_ENOUGH (-ECANCELED)
+
+struct unpack_collector {
+	uint8_t *buf;
+	size_t len;
+	size_t max;
+};
+
+static int unpack_collect(void *ctx, const uint8_t *data, size_t len)
+{
+	struct unpack_collector *c = ctx;
+
+	if (len > c->max - c->len)
+		len = c->max - c->len;
+	memcpy(c->buf + c->len, data, len);
+	c->len += len;
+	return c->len == c->max ? UNPACK_ENOUGH : 0;
+}
+
+int unpack_head(const struct image *image, uint64_t offset, uint64_t len,
+		enum unpack_format format, size_t trailing, uint8_t *buf,
+		size_t max, size_t *got, struct error *err)
+{
+	struct unpack_collector c = {.buf = buf, .max = max};
+	int ret;
+
+	ret = unpack(image, offset, len, format, max, trailing, unpack_collect,
+		     &c, err);
+	*got = c.len;
+	return ret == UNPACK_ENOUGH ? 0 : ret;
+}

@@ -55,4 +55,16 @@ int unpack(const struct image *image, uint64_t offset, uint64_t len,
 	   enum unpack_format format, uint64_t bound, size_t trailing,
 	   unpack_sink_fn *sink, void *ctx, struct error *err);
 
+/**
+ * unpack_head() - The first bytes that a stream unpacks to.
+ * @buf: out, room for @max bytes, at least 1
+ * @got: out: how many there are; fewer than @max only if there are no more
+ *
+ * The other arguments, what it blocks on and what it returns are unpack()'s;
+ * what is wrong with the stream further on goes unseen.
+ */
+int unpack_head(const struct image *image, uint64_t offset, uint64_t len,
+		enum unpack_format format, size_t trailing, uint8_t *buf,
+		size_t max, size_t *got, struct error *err);
+
 #endif

@@ -504,15 +504,16 @@ case_devices_rebind() {
 	suite_never '^severe: '
 }
 
-# suite_matrix CPUS QUEUES KEYS [APPEND]: every device works that way.
+# suite_matrix CPUS QUEUES KEYS APPEND [OPTION...]: every device works that way.
 suite_matrix() {
-	local sum
+	local cpus=$1 queues=$2 keys=$3 more=$4 sum
 
 	devices_image disk 16
 	devices_image hvc0 0
 	head -c 4M /dev/urandom >"$work/pattern"
 	dd if="$work/pattern" of="$work/disk" bs=1M seek=8 conv=notrunc status=none
-	if [[ $2 -gt 1 ]]; then
+	shift 4
+	if [[ $queues -gt 1 ]]; then
 		devices_tap tap0 10.9.0.1/24 multi_queue
 	else
 		devices_tap tap0 10.9.0.1/24
@@ -530,9 +531,9 @@ suite_matrix() {
 		sed 's/^/irq: /' /proc/interrupts
 		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
 	END
-	suite_start -m 512M -c "$1" -a "$append $4" \
-		-d "$work/disk,queues=$2,$3" -n "tap=tap0,queues=$2,$3" \
-		--rng "source=/dev/urandom,$3" --console "file=$work/hvc0,$3"
+	suite_start -m 512M -c "$cpus" -a "$append $more" \
+		-d "$work/disk,queues=$queues,$keys" -n "tap=tap0,queues=$queues,$keys" \
+		--rng "source=/dev/urandom,$keys" --console "file=$work/hvc0,$keys" "$@"
 	suite_end 0
 	sum=$(md5sum <"$work/pattern")
 	devices_same 'what the guest read' "$(devices_say read)" "$sum"

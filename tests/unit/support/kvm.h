@@ -20,12 +20,6 @@
  */
 bool kvm_test_available(const char *name);
 
-/*
- * Likewise, whether a vCPU's TSC can be set: a KVM without hardware
- * virtualisation leaves it the host's.
- */
-bool kvm_test_sets_tsc(const char *name);
-
 /* A VM. Descriptors are -1 where there is nothing. */
 struct kvm_test {
 	int kvm_fd;
@@ -43,10 +37,6 @@ void kvm_test_init(struct kvm_test *test);
 
 /* Give it its vCPUs. */
 void kvm_test_add_vcpus(struct kvm_test *test);
-
-/* One MSR of a vCPU, which has it. */
-uint64_t kvm_test_get_msr(int vcpu_fd, uint32_t index);
-void kvm_test_set_msr(int vcpu_fd, uint32_t index, uint64_t data);
 
 void kvm_test_fini(struct kvm_test *test);
 

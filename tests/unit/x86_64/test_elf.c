@@ -8,6 +8,7 @@
 
 #include <check.h>
 
+#include "arch/x86_64/boot_layout.h"
 #include "tests/unit/x86_64/support/kernel_image.h"
 
 #define PADDR UINT64_C(0x200000)
@@ -260,6 +261,7 @@ static void load_both(size_t piece)
 	blob_image(&b, b.len, "--kernel", &image);
 	ck_assert_int_eq(parse(&b, b.len, &elf, &m.err), 0);
 	struct boot_mem bm = {
+		.layout = &boot_layout,
 		.mem = m.mem, .map = m.map, .map_count = m.map_count};
 	ck_assert_int_eq(elf_take(&elf, &image, &bm, &m.err), 0);
 	if (piece == 0) {
@@ -310,6 +312,7 @@ START_TEST(elf_load_file_cut_meanwhile_is_error)
 	blob_image(&b, b.len - 1, "--kernel", &image);
 	ck_assert_int_eq(parse(&b, b.len, &elf, &m.err), 0);
 	struct boot_mem bm = {
+		.layout = &boot_layout,
 		.mem = m.mem, .map = m.map, .map_count = m.map_count};
 	ck_assert_int_eq(elf_load(&elf, &image, &bm, &m.err), -ENODATA);
 	ck_assert_ptr_nonnull(strstr(m.err.text, "shorter"));

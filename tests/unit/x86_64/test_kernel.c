@@ -8,7 +8,7 @@
 
 #include <check.h>
 
-#include "arch/x86_64/boot_mem.h"
+#include "arch/x86_64/boot_layout.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/linux_boot.h"
 #include "tests/unit/x86_64/support/kernel_image.h"
@@ -416,6 +416,7 @@ START_TEST(boot_mem_initrd_goes_around_what_is_taken)
 	blob_fill(&file, 0, 0x3000);
 	blob_image(&file, file.len, "--initrd", &initrd);
 	struct boot_mem bm = {
+		.layout = &boot_layout,
 		.mem = m.mem, .map = m.map, .map_count = m.map_count};
 	/* A gap of two pages at the top, one of three below. */
 	ck_assert_int_eq(boot_mem_take(&bm, &initrd, "a", MEMORY - 0x3800,
@@ -458,6 +459,7 @@ START_TEST(boot_mem_initrd_shrunk_file_is_error)
 	blob_image(&file, file.len, "--initrd", &initrd);
 	initrd.size++;
 	struct boot_mem bm = {
+		.layout = &boot_layout,
 		.mem = m.mem, .map = m.map, .map_count = m.map_count};
 	ck_assert_int_eq(boot_mem_initrd(&bm, &initrd, BOOT_PLACE_TOP,
 					 LAYOUT_4G, &base, &m.err),

@@ -8,6 +8,7 @@
 #include <check.h>
 
 #include "tests/unit/support/kvm.h"
+#include "tests/unit/x86_64/support/msr.h"
 
 #define ENTRIES_MAX 1024
 

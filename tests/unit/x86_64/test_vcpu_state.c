@@ -19,6 +19,7 @@
 #include "arch/x86_64/irqchip.h"
 #include "arch/x86_64/vcpu_boot.h"
 #include "tests/unit/support/kvm.h"
+#include "tests/unit/x86_64/support/msr.h"
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -2,7 +2,7 @@
  * Where the parts of a kernel may go. The addresses come from the headers of a
  * file that the user named and may be anything; the map is the machine's own.
  */
-#include "arch/x86_64/boot_mem.h"
+#include "vmm/base/boot_mem.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,35 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
-
 #define MIB UINT64_C(0x100000)
-
-/* What --memory takes at most. */
-#define BOOT_MEMORY_MAX (UINT64_C(64) << 30)
-
-/* What the entered stack may use before the kernel has its own. */
-#define BOOT_STACK_SIZE UINT64_C(0x10000)
-
-/* Places below 1 MiB that are not for kernels, in ascending order. */
-static const struct {
-	uint64_t base;
-	uint64_t end;
-	const char *what;
-} boot_areas[] = {
-	{0, LAYOUT_PAGE_TABLES, "the boot GDT"},
-	{LAYOUT_PAGE_TABLES, LAYOUT_ZERO_PAGE, "the boot page tables"},
-	{LAYOUT_ZERO_PAGE, LAYOUT_BOOT_INFO, "the zero page"},
-	{LAYOUT_BOOT_INFO, LAYOUT_BOOT_INFO + LAYOUT_BOOT_INFO_SIZE,
-	 "the boot information"},
-	{LAYOUT_CMDLINE, LAYOUT_CMDLINE + LAYOUT_CMDLINE_SIZE,
-	 "the command line"},
-	{LAYOUT_BOOT_STACK - BOOT_STACK_SIZE, LAYOUT_BOOT_STACK,
-	 "the boot stack"},
-	{LAYOUT_EBDA, LAYOUT_VGA_HOLE, "the EBDA"},
-	{LAYOUT_VGA_HOLE, LAYOUT_ACPI, "the VGA hole"},
-	{LAYOUT_ACPI, LAYOUT_HIGH_RAM, "the ACPI tables"},
-};
 
 int boot_error(const struct image *image, struct error *err, int errnum,
 	       const char *fmt, ...)
@@ -66,28 +38,12 @@ static bool boot_mem_is_ram(const struct boot_mem *bm, uint64_t base,
 	return false;
 }
 
-/* The least -m, in bytes, with RAM at [base, end); 0 if none has. */
-static uint64_t boot_mem_needed(uint64_t base, uint64_t end)
-{
-	uint64_t size;
-
-	if (end <= LAYOUT_LOW_RAM_MAX)
-		size = end;
-	else if (base >= LAYOUT_4G)
-		size = end - LAYOUT_4G + LAYOUT_LOW_RAM_MAX;
-	else
-		return 0;
-	if (size > BOOT_MEMORY_MAX)
-		return 0;
-	return (size + MIB - 1) & ~(MIB - 1);
-}
-
 static int boot_mem_no_ram(const struct boot_mem *bm, const struct image *image,
 			   const char *what, uint64_t base, uint64_t end,
 			   struct error *err)
 {
 	uint64_t have = guest_mem_size(bm->mem);
-	uint64_t need = boot_mem_needed(base, end);
+	uint64_t need = bm->layout->needed(base, end);
 
 	if (need <= have)
 		return boot_error(image, err, EINVAL,
@@ -105,6 +61,7 @@ int boot_mem_check(const struct boot_mem *bm, const struct image *image,
 		   const char *what, uint64_t base, uint64_t size,
 		   struct error *err)
 {
+	const struct boot_layout *layout = bm->layout;
 	uint64_t end;
 
 	if (__builtin_add_overflow(base, size, &end))
@@ -114,13 +71,15 @@ int boot_mem_check(const struct boot_mem *bm, const struct image *image,
 				  what, base, size);
 	if (size == 0)
 		return 0;
-	for (size_t i = 0; i < sizeof(boot_areas) / sizeof(*boot_areas); i++)
-		if (base < boot_areas[i].end && end > boot_areas[i].base)
+	for (unsigned int i = 0; i < layout->area_count; i++)
+		if (base < layout->areas[i].end && end > layout->areas[i].base)
 			return boot_error(
 				image, err, EINVAL,
 				"%s is to be at 0x%" PRIx64 "-0x%" PRIx64
-				", on top of %s; link it at 0x100000 or above",
-				what, base, end - 1, boot_areas[i].what);
+				", on top of %s; link it at 0x%" PRIx64
+				" or above",
+				what, base, end - 1, layout->areas[i].what,
+				layout->lowest);
 	if (!boot_mem_is_ram(bm, base, end))
 		return boot_mem_no_ram(bm, image, what, base, end, err);
 	return 0;
@@ -181,10 +140,10 @@ int boot_mem_take(struct boot_mem *bm, const struct image *image,
 	return boot_mem_reserve(bm, image, what, base, size, err);
 }
 
-/* Where everything that is claimed below limit ends; at least 1 MiB. */
+/* Where everything that is claimed below limit ends. */
 static uint64_t boot_mem_used_end(const struct boot_mem *bm, uint64_t limit)
 {
-	uint64_t end = LAYOUT_HIGH_RAM;
+	uint64_t end = bm->layout->lowest;
 
 	for (unsigned int i = 0; i < bm->taken_count; i++)
 		if (bm->taken[i].base < limit && bm->taken[i].end > end)
@@ -199,7 +158,7 @@ static bool boot_mem_fits(const struct boot_mem *bm, uint64_t end,
 	if (end < size)
 		return false;
 	*base = (end - size) & ~(BOOT_PAGE_SIZE - 1);
-	return *base >= LAYOUT_HIGH_RAM &&
+	return *base >= bm->layout->lowest &&
 	       boot_mem_is_ram(bm, *base, *base + size) &&
 	       !boot_mem_taken(bm, *base, *base + size);
 }
@@ -249,11 +208,13 @@ static int boot_mem_no_room(const struct boot_mem *bm,
 	uint64_t have = guest_mem_size(bm->mem);
 	uint64_t used = boot_mem_used_end(bm, limit) + BOOT_PAGE_SIZE - 1;
 	uint64_t end = (used & ~(BOOT_PAGE_SIZE - 1)) + initrd->size;
-	uint64_t need = end > limit ? 0 : boot_mem_needed(0, end);
+	const struct boot_layout *layout = bm->layout;
+	uint64_t need = end > limit ? 0 : layout->needed(layout->lowest, end);
 
-	/* Too big for low RAM: it will go above 4 GiB, if the kernel can. */
-	if (need == 0 && limit > LAYOUT_4G)
-		need = boot_mem_needed(LAYOUT_4G, LAYOUT_4G + initrd->size);
+	/* Too big for low RAM: it will go above the hole, if the kernel can. */
+	if (need == 0 && layout->high && limit > layout->high)
+		need = layout->needed(layout->high,
+				      layout->high + initrd->size);
 	if (need <= have)
 		return boot_error(initrd, err, ENOMEM,
 				  "%" PRIu64 " bytes do not fit between the "
@@ -305,18 +266,4 @@ int boot_mem_write(struct boot_mem *bm, const char *what, uint64_t gpa,
 				 "--memory: no RAM at 0x%" PRIx64 " for %s",
 				 gpa, what);
 	return 0;
-}
-
-int boot_mem_cmdline(struct boot_mem *bm, const char *cmdline,
-		     struct error *err)
-{
-	size_t size = strlen(cmdline) + 1;
-
-	if (size > LAYOUT_CMDLINE_SIZE)
-		return error_set(err, E2BIG,
-				 "--append: the command line has %zu bytes, "
-				 "there is room for %" PRIu64,
-				 size - 1, LAYOUT_CMDLINE_SIZE - 1);
-	return boot_mem_write(bm, "the command line", LAYOUT_CMDLINE, cmdline,
-			      size, err);
 }

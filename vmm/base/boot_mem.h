@@ -1,15 +1,15 @@
 /*
  * The memory that a kernel is loaded into: guest memory with its map, and what
  * of it is in use already. Every range that a file asks for is checked here
- * before a byte is copied, and room for the initrd is found here.
+ * before a byte is copied, and room for the initrd is found here. What differs
+ * between architectures is in struct boot_layout.
  */
-#ifndef ARCH_X86_64_BOOT_MEM_H
-#define ARCH_X86_64_BOOT_MEM_H
+#ifndef VMM_BASE_BOOT_MEM_H
+#define VMM_BASE_BOOT_MEM_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/x86_64/kernel.h"
 #include "vmm/base/error.h"
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/image.h"
@@ -17,10 +17,37 @@
 #define BOOT_PAGE_SIZE	   UINT64_C(0x1000)
 #define BOOT_MEM_TAKEN_MAX 48
 
-/* GDT selectors of the flat segments: __BOOT_CS and __BOOT_DS of Linux, which
- * the other protocols, content with any, are given, too. */
-#define BOOT_CS 0x10
-#define BOOT_DS 0x18
+/* One line of the memory map (e820's numbers, which PVH and Multiboot share).
+ */
+enum memmap_type {
+	MEMMAP_RAM = 1,
+	MEMMAP_RESERVED = 2,
+	MEMMAP_ACPI = 3,
+};
+
+struct memmap_entry {
+	uint64_t base;
+	uint64_t size;
+	enum memmap_type type;
+};
+
+/* A place in RAM that is not for kernels. */
+struct boot_area {
+	uint64_t base;
+	uint64_t end;	  /* first byte behind */
+	const char *what; /* for messages */
+};
+
+/* Where an architecture has its RAM and what it keeps of it. */
+struct boot_layout {
+	const struct boot_area *areas; /* ascending */
+	unsigned int area_count;
+	uint64_t lowest; /* from here on RAM is free for kernel and initrd */
+	uint64_t high;	 /* where RAM goes on behind a hole; 0: nowhere */
+	/* The least --memory, in bytes, with RAM at [base, end); 0 if none
+	 * has. */
+	uint64_t (*needed)(uint64_t base, uint64_t end);
+};
 
 struct boot_range {
 	uint64_t base;
@@ -28,10 +55,11 @@ struct boot_range {
 	char what[24];
 };
 
-/* Lives on the stack of kernel_load(); set the first three members. */
+/* Lives on the stack of kernel_load(); set the first four members. */
 struct boot_mem {
-	struct guest_mem *mem;		/* borrowed */
-	const struct memmap_entry *map; /* borrowed, ascending */
+	const struct boot_layout *layout; /* borrowed */
+	struct guest_mem *mem;		  /* borrowed */
+	const struct memmap_entry *map;	  /* borrowed, ascending */
 	unsigned int map_count;
 
 	struct boot_range taken[BOOT_MEM_TAKEN_MAX];
@@ -96,14 +124,6 @@ enum boot_place {
 int boot_mem_initrd(struct boot_mem *bm, const struct image *initrd,
 		    enum boot_place place, uint64_t limit, uint64_t *base,
 		    struct error *err);
-
-/**
- * boot_mem_cmdline() - Write @cmdline with its NUL at LAYOUT_CMDLINE.
- *
- * Return: 0, -E2BIG, or -EFAULT without RAM there.
- */
-int boot_mem_cmdline(struct boot_mem *bm, const char *cmdline,
-		     struct error *err);
 
 /**
  * boot_mem_write() - Write boot data that the layout has a place for.

@@ -1,0 +1,28 @@
+/*
+ * The registers of a GIC that make up its state, in the order in which KVM
+ * wants them back.
+ */
+#ifndef ARCH_AARCH64_GIC_ROWS_H
+#define ARCH_AARCH64_GIC_ROWS_H
+
+#include "arch/aarch64/vgic_regs.h"
+
+/* Shared peripheral interrupts: SPI_COUNT in whole registers. */
+#define GIC_SPIS   128
+#define GIC_INTIDS (32 + GIC_SPIS)
+
+extern const struct vgic_row gic_v3_rows[];
+extern const unsigned int gic_v3_row_count;
+
+/* Of gic_v3_rows: the priorities that are active, of which there are 1, 2 or 4
+ * registers, as the host's CPU has it; and what enables LPIs. */
+#define GIC_V3_ROW_CTLR 4 /* GICR_CTLR */
+#define GIC_V3_ROWS_AP	2 /* the last ones */
+
+/* Where one finds out: ICC_CTLR_EL1. */
+extern const struct vgic_row gic_v3_icc_ctlr;
+
+extern const struct vgic_row gic_v2_rows[];
+extern const unsigned int gic_v2_row_count;
+
+#endif

@@ -1,0 +1,14 @@
+# shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
+# Linux on aarch64 where the host has but a GICv2: messages by a GICv2m frame,
+# and no more than 8 vCPUs. For a rig with --gic 2.
+
+case_arm_gicv2() {
+	suite_matrix 4 2 transport=pci,packed=on ''
+	suite_says '^irq: .*GICv2.*arch_timer'
+	suite_says '^irq: .*MSI.*req.1'
+}
+
+case_arm_gicv2_nine_cpus() {
+	suite_boot 125 -c 9 </dev/null
+	suite_one_error '8'
+}
