@@ -8,17 +8,24 @@
 #   script  scripts that steer named machines, on /dev/kvm (tests/script/)
 #   rig     Linux guests in the nested KVM (tests/rig/check.sh); and what the
 #           three before it need a /dev/kvm for, where this host has none
+#   arm     the same for aarch64 on a host that is none: unit tests under QEMU's
+#           user emulator, Linux in the rigs of that architecture
+#
+# Groups joined by a plus, as rig+arm, run side by side, and are shown one after
+# the other.
 #
 # A group prints a line a test, `ok NAME`, `not ok NAME: why` or `skip: NAME:
 # why`, and what belongs to a failure after its line. Everything is shown as it
 # comes and kept in build/check/GROUP.log; failures and skips are repeated at
 # the end. The last line is `N passed, N failed, N skipped`; exit status 1 when
-# something failed or nothing passed. $B is the build directory and $BANTAM the
-# program, as the Makefile sets them.
+# something failed or nothing passed. $ARCH is the architecture, $B the build
+# directory, $BANTAM the program, $ARM_UNIT the unit tests for arm, as the Makefile
+# sets them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export B=${B:-build/x86_64}
+arch=${ARCH:-$(uname -m)}
+export B=${B:-build/$arch}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
 logs=build/check
 
@@ -64,7 +71,39 @@ check_group_script() {
 }
 
 check_group_rig() {
-	tests/rig/check.sh
+	tests/rig/check.sh --arch "$arch"
+}
+
+# Any compiler that knows the architecture, without a warning.
+check_arm_clang() {
+	local dir=build/aarch64-clang
+
+	if ! command -v clang >/dev/null; then
+		echo "skip: clang for aarch64: there is no clang here"
+	elif ${MAKE:-make} --no-print-directory ARCH=aarch64 WERROR=1 CC=clang \
+		CROSS_COMPILE=aarch64-linux-gnu- STATIC= B=$dir $dir/bantam \
+		>$logs/arm-clang.log 2>&1; then
+		echo "ok clang for aarch64"
+	else
+		echo "not ok clang for aarch64: see $logs/arm-clang.log"
+		tail -n 20 $logs/arm-clang.log
+		return 1
+	fi
+}
+
+# All of it, whatever becomes of the first.
+check_group_arm() {
+	local status=0
+
+	export B=build/aarch64-static BANTAM=$PWD/build/aarch64-static/bantam
+	export UNIT=${ARM_UNIT:?the programs to run}
+	check_arm_clang || status=1
+	# shellcheck disable=SC2086 # a list of programs
+	UNIT_EMULATOR=qemu-aarch64-static UNIT_NAME=arm tests/unit/run.sh $UNIT ||
+		status=1
+	tests/rig/check.sh --arch aarch64 || status=1
+	tests/rig/check.sh --arch aarch64 --gic 2 linux || status=1
+	return "$status"
 }
 
 # check_count LINE: into the totals, and as `shown` what to print of it. A line
@@ -89,11 +128,37 @@ check_count() {
 	[[ -z $in_failure ]] || failures+="$group: $shown"$'\n'
 }
 
-# check_group NAME: run it, show and count its lines.
+# check_start NAME: in the background, in a process group of its own; as
+# pids[NAME].
+check_start() {
+	set -m
+	(
+		set +e
+		(
+			set -e
+			"check_group_$1"
+		) 2>&1 </dev/null
+		echo "check-status $?"
+	) >"$logs/$1.log" &
+	pids[$1]=$!
+	set +m
+}
+
+# shellcheck disable=SC2317 # run by the traps
+check_stop() {
+	local pid
+
+	trap - INT TERM
+	for pid in "${pids[@]}"; do
+		kill -TERM -- "-$pid" 2>/dev/null
+	done
+	exit 130
+}
+
+# check_group NAME: show and count the lines of one that was started.
 check_group() {
 	local group=$1 line shown status=missing in_failure=''
-	local started=$EPOCHREALTIME before=$((passed + skipped))
-	local before_failed=$failed
+	local before=$((passed + skipped)) before_failed=$failed
 
 	echo "== $group"
 	while IFS= read -r line; do
@@ -103,14 +168,7 @@ check_group() {
 		fi
 		check_count "$line"
 		echo "$shown"
-	done < <(
-		set +e
-		(
-			set -e
-			"check_group_$group"
-		) 2>&1 </dev/null | tee "$logs/$group.log"
-		echo "check-status ${PIPESTATUS[0]}"
-	)
+	done < <(tail -n +1 -s 0.1 -f --pid="${pids[$group]}" "$logs/$group.log")
 	# A group that ends badly, or tests nothing, has not passed.
 	if [[ $failed -eq $before_failed ]] &&
 		[[ $status != 0 || $((passed + skipped)) -eq $before ]]; then
@@ -118,7 +176,8 @@ check_group() {
 		check_count "$line"
 		echo "$shown"
 	fi
-	check_took "$started" "$group"
+	unset "pids[$group]"
+	check_took "$started_group" "$group"
 }
 
 # check_took START WHAT: seconds since START.
@@ -129,13 +188,21 @@ check_took() {
 }
 
 if [[ $# -eq 0 ]]; then
-	echo "usage: check.sh GROUP... (layers, unit, cli, guest, script, rig)" >&2
+	echo "usage: check.sh GROUP... (layers, unit, cli, guest, script, rig, arm)" >&2
 	exit 2
 fi
 mkdir -p "$logs"
 started=$EPOCHREALTIME
-for group in "$@"; do
-	check_group "$group"
+declare -A pids=()
+trap check_stop INT TERM
+for groups in "$@"; do
+	started_group=$EPOCHREALTIME
+	for group in ${groups//+/ }; do
+		check_start "$group"
+	done
+	for group in ${groups//+/ }; do
+		check_group "$group"
+	done
 done
 check_took "$started" "everything"
 [[ -z $skips ]] || printf '\nSkipped:\n%s' "$skips"

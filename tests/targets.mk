@@ -12,10 +12,29 @@ submake = $(MAKE) --no-print-directory \
 
 script_bins := $B/tests/script/hostile $B/tests/script/talk
 
-check_env = B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)'
-
 # Not by its own name in the recipe, which make -n would then run.
 demo_make = $(MAKE)
+
+check_env = ARCH=$(ARCH) B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)' \
+	MAKE='$(demo_make)'
+
+# What runs where: another architecture's programs under QEMU's user emulator
+# and in its rig, beside the rig of this one.
+check_groups := layers unit cli guest script rig
+ifneq ($(CROSS_COMPILE),)
+check_groups := layers unit rig
+check_env += UNIT_EMULATOR=qemu-$(ARCH)-static
+else ifeq ($(ARCH),aarch64)
+check_groups := layers unit cli rig
+else
+check_groups := layers unit cli guest script rig+arm
+check_arm := y
+endif
+
+# Static, so that it runs in any root.
+arm_flags := ARCH=aarch64 CROSS_COMPILE=aarch64-linux-gnu- STATIC=1 WERROR=1
+arm_make = $(submake) $(arm_flags)
+arm_env = ARM_UNIT="$$($(arm_make) -s check-list)"
 
 .PHONY: demo
 demo: ## boot Debian's kernel with a busybox user space, once
@@ -23,9 +42,15 @@ demo: ## boot Debian's kernel with a busybox user space, once
 
 .PHONY: check
 check: ## build and run all tests
-	@tests/setup/deps.sh build guest rig check
+	@tests/setup/deps.sh build guest rig check \
+		$(if $(CROSS_COMPILE)$(check_arm),cross arm)
 	@$(submake) check-build
-	@$(check_env) tests/check.sh layers unit cli guest script rig
+	@$(if $(check_arm),$(arm_make) check-build)
+	@$(check_env) $(if $(check_arm),$(arm_env)) tests/check.sh $(check_groups)
+
+.PHONY: check-list
+check-list:
+	@echo $(unit_bins)
 
 .PHONY: check-fast
 check-fast: ## unit tests, freestanding guests, scripts: about a minute

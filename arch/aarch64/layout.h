@@ -40,9 +40,10 @@
 
 #define LAYOUT_RAM UINT64_C(0x40000000) /* up to 255 GiB */
 
-/* 64-bit BARs, where the CPU's addresses reach; past RAM. */
+/* 64-bit BARs, where the CPU's addresses reach; past RAM. Linux warns of 4 GiB
+ * and more that are not prefetchable. */
 #define LAYOUT_PCI64_ALIGN UINT64_C(0x1000000000) /* 64 GiB */
-#define LAYOUT_PCI64_SIZE  UINT64_C(0x1000000000)
+#define LAYOUT_PCI64_SIZE  UINT64_C(0x80000000)
 
 /* Interrupts: shared peripheral ones count from INTID 32; the device tree and
  * this list count from 0. */

@@ -1,16 +1,21 @@
 # The bench, included from tests/targets.mk.
 
-bench_bins := $(addprefix $B/tests/bench/,compare bare_kvm flood)
+bench_bins := $B/tests/bench/compare
+bench_guests :=
+ifeq ($(ARCH),x86_64)
+bench_bins += $B/tests/bench/bare_kvm $B/tests/bench/flood
+bench_guests := $B/tests/guest/exit.elf $B/tests/guest/die.elf $(guest_bench)
+endif
 
 .PHONY: bench
 bench: ## print speed and memory beside QEMU's
-	@tests/setup/deps.sh build guest rig
+	@tests/setup/deps.sh build guest rig cross arm
 	@$(submake) bench-build
+	@$(arm_make) bench-build
 	@$(check_env) tests/bench/run.sh
 
 .PHONY: bench-build
-bench-build: $B/bantam $(bench_bins) $B/tests/guest/exit.elf \
-	$B/tests/guest/die.elf $(guest_bench)
+bench-build: $B/bantam $(bench_bins) $(bench_guests)
 
 $(bench_bins): %: %.o
 	$(call say,LINK,$@)

@@ -2,7 +2,7 @@
 # Prints the figures of docs/PERFORMANCE.md: what `make bench` runs. Ratios of
 # one run count; absolute times are this host's of this hour.
 #
-#   run.sh [start] [memory] [boot] [devices]     (default: all)
+#   run.sh [start] [memory] [boot] [devices] [arm]     (default: all)
 #
 # From the environment: BANTAM (the program), B (the build folder), RUNS.
 set -euo pipefail
@@ -75,6 +75,21 @@ bench_boot() {
 	echo "   target: bantam's wall at most x0.7; own is wall less the guest's uptime"
 }
 
+# The same on aarch64, in its rig, beside QEMU's virt.
+bench_arm() {
+	local dir=$PWD/build/aarch64-static vmlinuz initrd
+
+	initrd=$dir/tests/bench/initrd.cpio
+	echo "== arm: Debian's arm64 kernel, quiet, to a trivial init's line; nested KVM of the arm64 rig, 512 MiB, 1 vCPU"
+	tests/setup/kernels.sh aarch64 generic
+	tests/setup/root.sh aarch64 rig bench
+	vmlinuz=$PWD/cache/aarch64/generic/vmlinuz
+	tests/setup/initramfs.sh -a aarch64 -o "$initrd" tests/bench/init
+	tests/rig/run.sh --arch aarch64 --timeout 900 -- tests/bench/boot.sh \
+		"$dir/tests/bench/compare" "$dir/bantam" "$vmlinuz" "$initrd"
+	echo "   target: bantam's wall at most x0.8, its own at most x0.5"
+}
+
 # Virtio devices beside QEMU's: here, or in the rig, where the smaller COUNT is
 # enough for its slow CPU.
 bench_devices() {
@@ -89,7 +104,7 @@ bench_devices() {
 	fi
 }
 
-[[ $# -gt 0 ]] || set -- start memory boot devices
+[[ $# -gt 0 ]] || set -- start memory boot devices arm
 for group; do
 	"bench_$group"
 done

@@ -24,7 +24,8 @@ vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
 case_limit=480 # seconds; ten reboots take the longest, 75 on a quiet host
-line_limit=90  # seconds to wait for a line
+line_limit=180 # seconds to wait for a line; other things may run beside it
+guest_limit=180s
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 export XDG_RUNTIME_DIR=$work/runtime
 install -d -m 0700 -o 65534 -g 65534 "$XDG_RUNTIME_DIR"
@@ -67,7 +68,7 @@ suite_command() {
 	[[ " $* " == *" -k "* ]] || command+=(-k "$vmlinuz")
 	[[ " $* " == *" -i "* ]] || command+=(-i "$work/initrd")
 	[[ " $* " == *" -a "* ]] || command+=(-a "$append")
-	[[ " $* " == *" --timeout "* ]] || command+=(--timeout 90s)
+	[[ " $* " == *" --timeout "* ]] || command+=(--timeout "$guest_limit")
 	[[ " $* " == *" -m "* ]] || command+=(-m 256M)
 	command+=("$@")
 	echo "${command[*]}" >"$work/command"

@@ -23,6 +23,7 @@ packages() {
 		rig	dash bash coreutils util-linux mount procps findutils grep sed mawk
 		rig	cpio gzip iproute2 kmod passt busybox-static diffutils libpam-runtime
 		rig	e2fsprogs pciutils fio ethtool iperf3 rng-tools5
+		bench	qemu-system-arm
 	END
 }
 
