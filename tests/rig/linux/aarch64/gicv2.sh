@@ -24,6 +24,6 @@ case_arm_gicv2_acpi() {
 	END
 	suite_says '^random: 16'
 	suite_says '^cpus: 2'
-	suite_says '^irq: .*GICv2.*arch_timer'
+	suite_says '^irq: .*GIC-0.*arch_timer'
 	suite_says '^irq: .*MSI.*virtio'
 }
