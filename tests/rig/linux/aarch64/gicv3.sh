@@ -214,3 +214,27 @@ case_arm_acpi() {
 	suite_says '^dmesg: .*KASLR enabled'
 	suite_never '^severe: '
 }
+
+# Where the tree says it is; a word, for a byte ends nothing.
+case_arm_debug_exit() {
+	suite_boot 42 <<-'END'
+		node=/proc/device-tree/debug-exit@90c0ffc
+		echo "is: $(tr '\0' ' ' <$node/compatible)"
+		reg=0x$(od -An -tx1 -N8 $node/reg | tr -d ' ')
+		devmem $reg 8 7
+		echo "goes on"
+		devmem $reg 32 42
+	END
+	suite_says '^is: bantam,debug-exit'
+	suite_says '^goes on'
+}
+
+# No driver of this kernel's does it; a guest's own could.
+case_arm_pvpanic() {
+	suite_boot 120 <<-'END'
+		devmem 0x90c0000 8 2
+		echo "events: $(devmem 0x90c0000 8)"
+		devmem 0x90c0000 8 1
+	END
+	suite_says '^events: 0x03'
+}
