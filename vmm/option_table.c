@@ -442,10 +442,11 @@ const struct option option_table[] = {
 		TABLE_KEYS(table_machine),
 		.help = "what hardware the guest finds; auto: by the kernel",
 		.manual = "On x86_64: the lean machine has hardware-reduced "
-			  "ACPI and no PIC, PIT or PM timer;\nthe legacy one "
+			  "ACPI\nand no PIC, PIT or PM timer;\nthe legacy one "
 			  "has what a guest that expects a PC looks for.\n"
 			  "On aarch64: the kernel finds the hardware by a "
-			  "device tree (dt, the default), or by ACPI tables.",
+			  "device tree\n(dt, the default), or by ACPI tables,\n"
+			  "by which it finds no real-time clock.",
 	},
 	{
 		.name = "serial",
