@@ -120,7 +120,7 @@ bench_tap() {
 
 # passt tells its guest of the host's way out: here one that leads nowhere.
 bench_user() {
-	local net=(-netdev "stream,id=n,server=off,addr.type=unix,addr.path=$work/passt"
+	local net=(-netdev "stream,id=n,server=off,addr.type=unix,addr.path=$work/socket"
 		-device "virtio-net-pci,netdev=n,disable-legacy=on")
 	local guest="address=10.8.0.2/24 gateway=10.8.0.1"
 
@@ -132,9 +132,18 @@ bench_user() {
 	ip link set up0 up
 	ip link set up1 up
 	ip route add default via 10.8.0.1 dev up0
-	tcp_start passt passt --quiet --foreground --socket "$work/passt" \
-		--runas root -t 127.0.0.1/5207:5201
-	until [[ -S $work/passt ]]; do sleep 0.1; done
+	# Started by root it goes on as nobody.
+	chmod 1777 "$work"
+	tcp_start passt passt --quiet --foreground --stderr \
+		--socket "$work/socket" -t 127.0.0.1/5207:5201
+	until [[ -S $work/socket ]]; do
+		if ! kill -0 "${pids[0]}" 2>/dev/null; then
+			echo "   no figure: passt ended"
+			sed 's/^/   /' "$work/passt"
+			return 0
+		fi
+		sleep 0.1
+	done
 	tcp_start qemu "${q35[@]}" "${net[@]}" \
 		-append "console=ttyS0 quiet cryptomgr.notests $guest"
 	tcp_start bantam "${bantam[@]}" -n user,fwd=127.0.0.1:5208:5201 \
