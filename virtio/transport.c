@@ -11,11 +11,21 @@
 /* --- Interrupts -----------------------------------------------------------
  */
 
+static void virtio_transport_listen(struct virtio_transport *transport)
+{
+	for (unsigned int i = 0; i < virtio_device_queues(transport->device);
+	     i++)
+		loop_fd_set(transport->queues[i].source, EPOLLIN);
+}
+
+/* After each change of the ISR. */
 static void virtio_transport_update_line(struct virtio_transport *transport)
 {
-	if (transport->lined)
-		transport->ops->set_line(transport->ctx,
-					 transport->regs.isr != 0);
+	if (!transport->lined)
+		return;
+	transport->ops->set_line(transport->ctx, transport->regs.isr != 0);
+	if (!(transport->regs.isr & VIRTIO_TRANSPORT_ISR_QUEUE))
+		virtio_transport_listen(transport);
 }
 
 /* Return: whether the device has interrupted since. */
@@ -44,8 +54,15 @@ static void virtio_transport_called(void *ctx, uint32_t events)
 
 	(void)events;
 	virtio_device_lock(transport->device);
-	/* With MSI-X, enabled since the loop saw it, it is not for us. */
-	if (transport->lined)
+	/*
+	 * With MSI-X, enabled since the loop saw it, it is not for us. What the
+	 * driver has not looked at yet cannot be raised once more: a driver
+	 * that polls and never looks is not to wake us for each buffer.
+	 */
+	if (transport->lined &&
+	    transport->regs.isr & VIRTIO_TRANSPORT_ISR_QUEUE)
+		loop_fd_set(queue->source, 0);
+	else if (transport->lined)
 		virtio_transport_take_call(queue);
 	virtio_device_unlock(transport->device);
 }

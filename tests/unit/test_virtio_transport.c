@@ -3,6 +3,7 @@
 #include "virtio/transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,6 +243,48 @@ START_TEST(transport_reset_takes_interrupts_back)
 	virtio_board_set_status(&board, 0);
 	virtio_board_turn(&board);
 	ck_assert(!virtio_board_line(&board));
+}
+END_TEST
+
+/* Whether an interrupt of queue 0 waits, after it was made to if so told. */
+static bool call_waits(bool make)
+{
+	struct pollfd call = {
+		.fd = virtio_device_call_fd(board.device, 0),
+		.events = POLLIN,
+	};
+
+	if (make)
+		ck_assert_int_eq(eventfd_write(call.fd, 1), 0);
+	virtio_board_turn(&board);
+	return poll(&call, 1, 0) == 1;
+}
+
+START_TEST(transport_interrupt_not_looked_at_is_not_taken_again)
+{
+	start();
+	ck_assert(!call_waits(true));
+	ck_assert(virtio_board_line(&board));
+	/* The second time nobody listens any more. */
+	ck_assert(call_waits(true));
+	ck_assert(call_waits(true));
+	ck_assert_uint_eq(virtio_board_isr(&board), 1);
+	ck_assert(!virtio_board_line(&board));
+	/* It may be for a buffer that the driver has not seen. */
+	ck_assert(!call_waits(false));
+	ck_assert(virtio_board_line(&board));
+	ck_assert_uint_eq(virtio_board_isr(&board), 1);
+
+	/* Nor does the next driver have to do with it. */
+	ck_assert(!call_waits(true));
+	ck_assert(call_waits(true));
+	virtio_board_set_status(&board, 0);
+	ck_assert(!call_waits(false));
+	ck_assert(!virtio_board_line(&board));
+	virtio_guest_free_rings(&guest);
+	start();
+	ck_assert(!call_waits(true));
+	ck_assert(virtio_board_line(&board));
 }
 END_TEST
 
@@ -678,6 +721,8 @@ static void add_cases(Suite *s, const char *name, SFun set_up)
 	tcase_add_test(tc, transport_status_out_of_order_is_harmless);
 	tcase_add_test(tc, transport_reset_is_complete_at_once);
 	tcase_add_test(tc, transport_reset_takes_interrupts_back);
+	tcase_add_test(tc,
+		       transport_interrupt_not_looked_at_is_not_taken_again);
 	tcase_add_test(tc, transport_reset_storm_with_requests_is_survived);
 	tcase_add_test(tc, transport_power_on_is_as_new);
 	tcase_add_test(tc, transport_queue_select_out_of_range_is_no_queue);
