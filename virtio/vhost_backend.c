@@ -370,6 +370,7 @@ static int backend_get_vring_base(struct vhost_backend *backend,
 		return -EINVAL;
 	if (ring->running)
 		vhost_backend_pause(backend);
+	vhost_backend_forget_inflight(backend, index);
 	ring->base = vhost_backend_base(backend, index);
 	ring->known = false;
 	ring->started = false;

@@ -86,6 +86,11 @@ void vhost_backend_reset(struct vhost_backend *backend);
 uint32_t vhost_backend_base(const struct vhost_backend *backend,
 			    unsigned int index);
 
+/* Nothing of that ring is in flight any more: it was stopped, and its base
+ * told, or is another's. */
+void vhost_backend_forget_inflight(struct vhost_backend *backend,
+				   unsigned int index);
+
 /* --- vhost_backend_state.c -------------------------------------------------
  */
 

@@ -4,6 +4,7 @@
  * activate and reset.
  */
 #include <errno.h>
+#include <string.h>
 
 #include <linux/virtio_config.h>
 
@@ -102,6 +103,16 @@ static void *vhost_backend_inflight_of(const struct vhost_backend *backend,
 		return NULL;
 	return backend->inflight +
 	       index * virtqueue_inflight_size(backend->inflight_size);
+}
+
+void vhost_backend_forget_inflight(struct vhost_backend *backend,
+				   unsigned int index)
+{
+	void *region = vhost_backend_inflight_of(backend, index);
+
+	if (region)
+		memset(region, 0,
+		       virtqueue_inflight_size(backend->inflight_size));
 }
 
 /* Whether it has all that a ring needs; then out is filled in. */

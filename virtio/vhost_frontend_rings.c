@@ -560,7 +560,12 @@ static int vhost_frontend_load(struct vhost_frontend *frontend,
 		return fd;
 	ret = vhost_frontend_write_state(frontend, fd, text, len);
 	close(fd);
-	return ret < 0 ? ret : vhost_frontend_check_state(frontend);
+	if (ret == 0)
+		ret = vhost_frontend_check_state(frontend);
+	/* The configuration is part of it. */
+	if (ret == 0 && vhost_frontend_config_is_there(frontend))
+		ret = vhost_frontend_read_config(frontend);
+	return ret < 0 ? ret : 0;
 }
 
 int vhost_frontend_restore(void *self, const json_t *state, struct error *err)
