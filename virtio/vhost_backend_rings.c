@@ -146,13 +146,12 @@ static bool vhost_backend_wanted(const struct vhost_backend *backend,
 				 unsigned int index)
 {
 	const struct vhost_backend_ring *ring = &backend->rings[index];
-	const bool status = backend->protocol & VHOST_USER_PROTOCOL(STATUS);
-
 	return ring->started && ring->num && ring->placed &&
 	       (ring->enabled ||
 		!vhost_backend_has(backend, VHOST_USER_F_PROTOCOL_FEATURES)) &&
 	       vhost_backend_has(backend, VIRTIO_F_VERSION_1) &&
-	       (!status || backend->status & VIRTIO_CONFIG_S_DRIVER_OK);
+	       (!backend->status_told ||
+		backend->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 /* --- Stopping and going on ------------------------------------------------

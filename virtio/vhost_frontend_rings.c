@@ -17,9 +17,10 @@
 
 #define STATE_PIECE 65536
 
+/* All rings are to begin at once, with the last message. */
 #define FRONTEND_STATUS                                         \
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | \
-	 VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK)
+	 VIRTIO_CONFIG_S_FEATURES_OK)
 
 /* The base of a packed ring: two halves, each an index and a wrap counter. */
 #define BASE_INDEX 0x7fffu
@@ -80,6 +81,14 @@ static int vhost_frontend_send_features(struct vhost_frontend *frontend)
 		frontend, VHOST_USER_SET_FEATURES,
 		virtio_device_acked(frontend->device) |
 			UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
+}
+
+static int vhost_frontend_send_status(struct vhost_frontend *frontend,
+				      unsigned int status)
+{
+	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(STATUS)))
+		return 0;
+	return vhost_frontend_tell(frontend, VHOST_USER_SET_STATUS, status);
 }
 
 static void vhost_frontend_drop_inflight(struct vhost_frontend *frontend)
@@ -243,15 +252,16 @@ int vhost_frontend_start(struct vhost_frontend *frontend, bool again)
 	if (ret == 0)
 		ret = vhost_frontend_send_features(frontend);
 	if (ret == 0)
+		ret = vhost_frontend_send_status(frontend, FRONTEND_STATUS);
+	if (ret == 0)
 		ret = vhost_frontend_send_memory(frontend);
 	if (ret == 0)
 		ret = vhost_frontend_send_inflight(frontend);
 	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++)
 		ret = vhost_frontend_start_ring(frontend, i);
-	if (ret == 0 &&
-	    vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(STATUS)))
-		ret = vhost_frontend_tell(frontend, VHOST_USER_SET_STATUS,
-					  FRONTEND_STATUS);
+	if (ret == 0)
+		ret = vhost_frontend_send_status(
+			frontend, FRONTEND_STATUS | VIRTIO_CONFIG_S_DRIVER_OK);
 	if (ret == -EREMOTEIO)
 		log_limited(&frontend->log, LOG_ERROR,
 			    "%s: the vhost-user backend refuses what the "
@@ -345,9 +355,8 @@ void vhost_frontend_reset(void *self)
 	else
 		ret = vhost_frontend_stop(frontend);
 	/* Its own status is no more either. */
-	if (ret == 0 && !frontend->lost &&
-	    vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(STATUS)))
-		ret = vhost_frontend_tell(frontend, VHOST_USER_SET_STATUS, 0);
+	if (ret == 0 && !frontend->lost)
+		ret = vhost_frontend_send_status(frontend, 0);
 	/* A device that is not reset may go on writing to memory. */
 	if (ret < 0)
 		vhost_frontend_lose(frontend, "it refuses to be reset");
