@@ -168,7 +168,6 @@ static int backend_set_status(struct vhost_backend *backend,
 		return -EINVAL;
 	if (status == 0)
 		vhost_backend_reset(backend);
-	backend->status_told = true;
 	backend->status = (uint8_t)status;
 	return 0;
 }

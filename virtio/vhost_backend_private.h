@@ -57,8 +57,6 @@ struct vhost_backend {
 	enum vhost_user_phase phase;
 	uint64_t protocol; /* features that were agreed upon */
 	uint64_t features; /* of SET_FEATURES, those of the protocol included */
-	/* QEMU agrees upon STATUS, and does not tell it for some devices. */
-	bool status_told;
 	uint8_t status;
 
 	struct vhost_backend_region regions[GUEST_MEM_SLOTS_MAX];

@@ -141,7 +141,11 @@ static bool vhost_backend_ring_config(struct vhost_backend *backend,
 	return false;
 }
 
-/* Whether the frontend wants the ring to run. */
+/*
+ * Whether the frontend wants the ring to run. One that begins to tell the
+ * driver's status tells its end as well; QEMU says nothing but FEATURES_OK of
+ * some devices.
+ */
 static bool vhost_backend_wanted(const struct vhost_backend *backend,
 				 unsigned int index)
 {
@@ -150,7 +154,7 @@ static bool vhost_backend_wanted(const struct vhost_backend *backend,
 	       (ring->enabled ||
 		!vhost_backend_has(backend, VHOST_USER_F_PROTOCOL_FEATURES)) &&
 	       vhost_backend_has(backend, VIRTIO_F_VERSION_1) &&
-	       (!backend->status_told ||
+	       (!(backend->status & VIRTIO_CONFIG_S_ACKNOWLEDGE) ||
 		backend->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
