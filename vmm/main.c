@@ -81,8 +81,7 @@ static const struct verb main_verbs[] = {
 	{
 		.name = "device",
 		.usage = "TYPE --socket PATH|--fd N [options]",
-		.help = "serve a device, block, net or rng, to another virtual "
-			"machine monitor over vhost-user",
+		.help = "serve a block, net or rng device over vhost-user",
 		.manual = "It serves one frontend after another, and ends with "
 			  "status 0 when it gets\n.Dv SIGTERM\nor\n"
 			  ".Dv SIGINT ,\n"
