@@ -63,10 +63,12 @@ cli usage_device_fd 125 '2:--fd 9: expected a stream socket' device rng --fd 9
 cli usage_device_file 125 '2:--socket' device rng --socket /dev/null
 cli usage_run_socket 125 '2:--socket: unknown option' run k --socket x
 cli usage_vhost_type 125 '2:--vhost-user gpu: expected block' \
-	run k --dry-run --vhost-user "gpu,socket=$tmp/sock"
+	run "$guests/poweroff.elf" --dry-run --vhost-user "gpu,socket=$tmp/sock"
+cli usage_vhost_socket 125 '2:start the backend first' \
+	run "$guests/poweroff.elf" --dry-run --vhost-user "rng,socket=$tmp/sock"
 
 # It listens, ends with SIGTERM, and leaves no socket behind.
-"$bantam" device rng --socket "$tmp/device.sock" >"$out" 2>"$err" &
+"$bantam" device rng --socket "$tmp/device.sock" >"$tmp/device.log" 2>&1 &
 device=$!
 for ((i = 0; i < 100; i++)); do
 	[ ! -S "$tmp/device.sock" ] || break
@@ -78,6 +80,8 @@ if [ -S "$tmp/device.sock" ]; then
 	kill -TERM "$device"
 	status=0
 	wait "$device" || status=$?
+	: >"$out"
+	cp "$tmp/device.log" "$err"
 	judge device_sigterm "$status" 0 ''
 	if [ -e "$tmp/device.sock" ]; then
 		not_ok device_leaves_no_socket 'it is still there'
