@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include <sys/mman.h>
@@ -106,9 +107,5 @@ void guest_fault_remove(void *start)
 
 bool guest_fault_take(void)
 {
-	bool expected = true;
-
-	return __atomic_compare_exchange_n(&guest_fault_seen, &expected, false,
-					   false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	return atomic_exchange(&guest_fault_seen, false);
 }
