@@ -289,6 +289,49 @@ START_TEST(backend_flood_of_descriptors_leaves_none)
 }
 END_TEST
 
+/* As many as one message may have, once with its header and once more. */
+START_TEST(backend_descriptors_in_pieces_are_closed)
+{
+	const uint32_t header[3] = {VHOST_USER_SET_FEATURES, 1, 8};
+	struct vhost_user_message eight = {.fd_count = VHOST_USER_FDS_MAX};
+	char control[CMSG_SPACE(sizeof(eight.fds))] = {0};
+	struct iovec iov = {(void *)(uintptr_t)header, sizeof(header)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	unsigned int before;
+	int fd;
+
+	start_server();
+	check_served();
+	for (unsigned int i = 0; i < VHOST_USER_FDS_MAX; i++)
+		eight.fds[i] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(eight.fds));
+	memcpy(CMSG_DATA(c), eight.fds, sizeof(eight.fds));
+	before = count_fds();
+	for (unsigned int i = 0; i < 8; i++) {
+		fd = vhost_server_connect(&server);
+		iov.iov_len = sizeof(header);
+		ck_assert_int_eq(sendmsg(fd, &msg, MSG_NOSIGNAL),
+				 sizeof(header));
+		iov.iov_len = 8;
+		ck_assert_int_eq(sendmsg(fd, &msg, MSG_NOSIGNAL), 8);
+		ck_assert(hung_up(fd));
+		close(fd);
+	}
+	check_served();
+	ck_assert_uint_lt(count_fds(), before + 16);
+	vhost_user_message_fini(&eight);
+	vhost_server_stop(&server);
+}
+END_TEST
+
 /* Memory that the frontend cuts off: zeroes for us, and an end for it. */
 START_TEST(backend_memory_that_is_cut_off_ends_the_connection)
 {
@@ -665,6 +708,7 @@ int main(void)
 	tcase_add_loop_test(front, backend_half_a_message_ends_the_connection,
 			    0, 2);
 	tcase_add_test(front, backend_flood_of_descriptors_leaves_none);
+	tcase_add_test(front, backend_descriptors_in_pieces_are_closed);
 	tcase_add_test(front,
 		       backend_memory_that_is_cut_off_ends_the_connection);
 	suite_add_tcase(suite, front);
