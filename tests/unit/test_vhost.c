@@ -397,11 +397,9 @@ static struct net_driver net;
 
 START_TEST(activate_net_standard_has_no_control_queue)
 {
-	uint8_t mac[6], frame[64], back[64];
 	uint64_t features;
+	uint8_t mac[6];
 
-	(void)back;
-	net_driver_frame(frame, sizeof(frame), 1);
 	net_driver_init(&net, 1, 0, 0);
 	/* Its peer stays; the device behind is served again. */
 	net_driver_fini(&net);
@@ -414,6 +412,45 @@ START_TEST(activate_net_standard_has_no_control_queue)
 	ck_assert(features & NET_FEATURE(MAC));
 	config_read(0, mac, sizeof(mac));
 	ck_assert_uint_eq(mac[0] & 3, 2);
+	finish();
+}
+END_TEST
+
+static bool has_changed(void *ctx)
+{
+	(void)ctx;
+	return guest.config_changes > 0;
+}
+
+/* All queues, the control queue too, and what its configuration becomes. */
+START_TEST(activate_net_whole_sends_and_tells_of_the_link)
+{
+	uint8_t packet[sizeof(struct net_header) + 64] = {0}, seen[256];
+	uint16_t status;
+	ssize_t n;
+
+	net_driver_init(&net, 1, 0, 0);
+	net_driver_fini(&net);
+	vhost_server_start(&server, net_driver_ops(), NULL, true);
+	frontend_options = vhost_server_options(&server, "net");
+	model_driver_init(&guest, vhost_server_whole_ops("net"),
+			  &frontend_options);
+	ck_assert_uint_eq(virtio_device_queues(guest.device), 3);
+	ck_assert(virtio_device_features(guest.device) & NET_FEATURE(CTRL_VQ));
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	net_driver_frame(packet + sizeof(struct net_header), 64, 7);
+	model_driver_send(&guest, 1, packet, sizeof(packet));
+	model_driver_collect(&guest, 1);
+	n = recv(net.peers[0], seen, sizeof(seen), 0);
+	ck_assert_int_eq(n, sizeof(packet));
+	ck_assert_mem_eq(seen + sizeof(struct net_header),
+			 packet + sizeof(struct net_header), 64);
+	config_read(6, &status, sizeof(status));
+	ck_assert_uint_eq(status, 1);
+	close(net.peers[0]);
+	ck_assert(model_driver_wait(&guest, has_changed, NULL));
+	config_read(6, &status, sizeof(status));
+	ck_assert_uint_eq(status, 0);
 	finish();
 }
 END_TEST
@@ -517,6 +554,7 @@ int main(void)
 	tcase_add_test(rings, activate_ring_outside_of_memory_needs_reset);
 	tcase_add_test(rings, needs_reset_of_the_backend_reaches_the_guest);
 	tcase_add_test(rings, activate_net_standard_has_no_control_queue);
+	tcase_add_test(rings, activate_net_whole_sends_and_tells_of_the_link);
 	tcase_add_test(rings, lost_backend_needs_reset_and_stays_lost);
 	tcase_add_test(rings, reset_with_a_lost_backend_fails_at_activation);
 	suite_add_tcase(suite, rings);
