@@ -15,7 +15,7 @@ cd "$(dirname "$0")/../.."
 B=${B:-build/x86_64}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
 UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
-limit=${RIG_LIMIT:-1500} # seconds, all rigs together
+limit=${RIG_LIMIT:-1800} # seconds, all rigs together
 kernel=cache/x86_64/cloud
 out=build/rig
 

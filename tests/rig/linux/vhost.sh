@@ -30,7 +30,7 @@ vhost_end() {
 		suite_fail "$1: status $status: $(tail -n 3 "$work/$1.log")"
 }
 
-# The tools' disk is served in the ordinary way. ext4, 40 MB written by fio and
+# The tools' disk is served in the ordinary way. ext4, 16 MB written by fio and
 # verified; the same after a reboot in place, for which the backend is reset.
 vhost_disk() {
 	local sum
@@ -43,7 +43,7 @@ vhost_disk() {
 		echo "size: $(cat /sys/block/vdb/size)"
 		if ! mount -t ext4 /dev/vdb /tmp 2>/dev/null; then
 			tool mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp
-			tool fio --name=write --filename=/tmp/data --size=40M \
+			tool fio --name=write --filename=/tmp/data --size=16M \
 				--rw=randwrite --bs=64k --iodepth=16 --ioengine=libaio \
 				--direct=1 --end_fsync=1 --verify=crc32c \
 				--minimal >/tmp/fio 2>&1
