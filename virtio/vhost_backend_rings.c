@@ -198,7 +198,7 @@ static void vhost_backend_wake(struct vhost_backend *backend,
 	unsigned int at = 0;
 
 	for (unsigned int i = 0; i < backend->ring_count; i++) {
-		bool there = at < count && configs[at].index == i;
+		bool there = configs && at < count && configs[at].index == i;
 
 		virtio_device_set_queue_locked(backend->device, i,
 					       there ? &configs[at] : NULL,

@@ -140,7 +140,7 @@ int vhost_frontend_get(struct vhost_frontend *frontend, uint32_t request,
 		       uint64_t *value)
 {
 	const struct vhost_user_message message = {.request = request};
-	struct vhost_user_message reply;
+	struct vhost_user_message reply = {.size = 0};
 	int ret = vhost_frontend_ask(frontend, &message, &reply);
 
 	if (ret == 0)
@@ -182,7 +182,7 @@ int vhost_frontend_read_config(struct vhost_frontend *frontend)
 		.size = VHOST_USER_CONFIG_HEAD + len,
 		.payload.config.size = le32_of(len),
 	};
-	struct vhost_user_message reply;
+	struct vhost_user_message reply = {.size = 0};
 	struct vhost_user_config *config = &reply.payload.config;
 	int ret;
 

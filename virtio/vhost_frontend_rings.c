@@ -112,7 +112,7 @@ static int vhost_frontend_get_inflight(struct vhost_frontend *frontend)
 					le16_of(frontend->type->queue_size),
 			},
 	};
-	struct vhost_user_message reply;
+	struct vhost_user_message reply = {.size = 0};
 	int ret = vhost_frontend_ask(frontend, &message, &reply);
 
 	if (ret < 0)
@@ -314,7 +314,7 @@ int vhost_frontend_stop_ring(struct vhost_frontend *frontend,
 	struct virtqueue_position position;
 	const struct virtqueue_config *config =
 		virtio_device_ring(frontend->device, index, &position);
-	struct vhost_user_message reply;
+	struct vhost_user_message reply = {.size = 0};
 	int ret;
 
 	if (!config)
@@ -443,7 +443,7 @@ static int vhost_frontend_open_state(struct vhost_frontend *frontend,
 		.payload.transfer = {.direction = le32_of(direction)},
 		.fd_count = 1,
 	};
-	struct vhost_user_message reply;
+	struct vhost_user_message reply = {.size = 0};
 	int fds[2], theirs, ret;
 	uint64_t value;
 
