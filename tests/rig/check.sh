@@ -31,7 +31,7 @@ done
 B=${B:-build/$arch}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
 UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
-limit=${RIG_LIMIT:-1500} # seconds, all rigs together
+limit=${RIG_LIMIT:-1800} # seconds, all rigs together
 flavour=generic
 [[ $arch != x86_64 ]] || flavour=cloud
 kernel=cache/$arch/$flavour
