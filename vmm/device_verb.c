@@ -161,7 +161,7 @@ static int device_verb_open(const struct options *options, const char *type,
 int device_verb(const struct options *options, const char *type,
 		struct error *err)
 {
-	struct virtio_resources resources = {NULL};
+	struct virtio_resources resources = {.description = NULL};
 	struct device_serve_config config = {
 		.label = type,
 		.done = device_verb_done,
