@@ -147,6 +147,7 @@ static void still(json_t *state)
 {
 	json_t *vcpus = json_object_get(state, "vcpus");
 
+	json_object_del(member(state, "rtc"), "seen");
 	for (size_t i = 0; i < json_array_size(vcpus); i++) {
 		drop_register(json_array_get(vcpus, i), KVM_REG_ARM_TIMER_CNT);
 		drop_register(json_array_get(vcpus, i), KVM_REG_ARM_PTIMER_CNT);
@@ -270,10 +271,10 @@ static void ask_for_messages(struct whole *w, json_t *state)
 	put(its, "GITS_CWRITER", &cwriter, sizeof(cwriter));
 	put(its, "GITS_CTLR", &on, sizeof(on));
 	/* MAPD with 32 events, MAPC to vCPU 1, MAPTI of event 5. */
-	put_command(w, 0, UINT64_C(DEVICE_ID) << 32 | 0x08, 4, VALID | ENTRIES);
+	put_command(w, 0, (uint64_t)DEVICE_ID << 32 | 0x08, 4, VALID | ENTRIES);
 	put_command(w, 1, 0x09, 0, VALID | UINT64_C(1) << 16 | 3);
-	put_command(w, 2, UINT64_C(DEVICE_ID) << 32 | 0x0a,
-		    UINT64_C(LPI_FIRST) << 32 | 5, 3);
+	put_command(w, 2, (uint64_t)DEVICE_ID << 32 | 0x0a,
+		    (uint64_t)LPI_FIRST << 32 | 5, 3);
 	ck_assert_int_eq(guest_mem_write(w->mem, PROPERTIES, &enabled, 1), 0);
 }
 
