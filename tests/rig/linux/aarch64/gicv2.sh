@@ -4,7 +4,7 @@
 
 case_arm_gicv2() {
 	suite_matrix 4 2 transport=pci,packed=on ''
-	suite_says '^irq: .*GICv2.*arch_timer'
+	suite_says '^irq: .*GIC(v2|-0).*arch_timer'
 	suite_says '^irq: .*MSI.*req.1'
 }
 
