@@ -32,7 +32,8 @@ static int block_uring_register(const struct io_uring *ring,
 	return ret < 0 ? -errno : 0;
 }
 
-/* All that it may do once it is enabled; registering more is not in it. */
+/* All that it may do once it is enabled; registering more is not in it, but
+ * letting go of the files is. */
 static int block_uring_restrict(struct io_uring *ring)
 {
 	static const uint8_t opcodes[] = {
@@ -40,7 +41,7 @@ static int block_uring_restrict(struct io_uring *ring)
 		IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE,
 	};
 	const unsigned int count = sizeof(opcodes) / sizeof(opcodes[0]);
-	struct io_uring_restriction rules[sizeof(opcodes) + 1] = {0};
+	struct io_uring_restriction rules[sizeof(opcodes) + 2] = {0};
 
 	for (unsigned int i = 0; i < count; i++) {
 		rules[i].opcode = IORING_RESTRICTION_SQE_OP;
@@ -48,8 +49,10 @@ static int block_uring_restrict(struct io_uring *ring)
 	}
 	rules[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	rules[count].sqe_flags = IOSQE_FIXED_FILE;
+	rules[count + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
+	rules[count + 1].register_op = IORING_UNREGISTER_FILES;
 	return block_uring_register(ring, IORING_REGISTER_RESTRICTIONS, rules,
-				    count + 1);
+				    count + 2);
 }
 
 static int block_uring_set_up(struct io_uring *ring, const int *files,
@@ -99,6 +102,9 @@ void block_uring_free(struct block_uring *uring)
 {
 	if (!uring)
 		return;
+	/* The kernel takes a ring down some time after it is closed, and the
+	 * files with it: until then the image would be locked. */
+	block_uring_register(&uring->ring, IORING_UNREGISTER_FILES, NULL, 0);
 	io_uring_queue_exit(&uring->ring);
 	free(uring);
 }

@@ -146,10 +146,11 @@ static uint64_t virtio_device_offer(const struct virtio_device *device,
 				    bool packed)
 {
 	const struct virtio_device_ops *ops = device->ops;
-	uint64_t features = RING_FEATURES;
+	uint64_t features = ops->features ? ops->features(device->self) : 0;
 
-	if (ops->features)
-		features |= ops->features(device->self);
+	if (ops->queue_elsewhere)
+		return features;
+	features |= RING_FEATURES;
 	if (packed)
 		features |= UINT64_C(1) << VIRTIO_F_RING_PACKED;
 	if (ops->queue_reset)
@@ -169,6 +170,9 @@ static void virtio_device_ask(struct virtio_device *device, bool packed)
 		assert(sizes[i] && sizes[i] <= VIRTQUEUE_SIZE_MAX &&
 		       !(sizes[i] & (sizes[i] - 1)));
 		device->queues[i].max = sizes[i];
+		device->queues[i].elsewhere =
+			ops->queue_elsewhere &&
+			ops->queue_elsewhere(device->self, i);
 	}
 	device->features = virtio_device_offer(device, packed);
 	device->interrupts = ops->num_interrupts

@@ -146,8 +146,16 @@ struct virtio_device_ops {
 	 * one a queue */
 	unsigned int (*num_interrupts)(void *self);
 	/* What is offered; VIRTIO_F_VERSION_1 and what virtio/queue.c can do
-	 * are added. Constant. Default: 0 */
+	 * are added, unless queues are elsewhere. Constant. Default: 0 */
 	uint64_t (*features)(void *self);
+	/*
+	 * Whether another process has the queue's rings: then the object
+	 * neither waits for its kicks nor makes a virtqueue, activate, wake
+	 * and queue_enable find NULL and ask virtio_device_ring(), and sleep
+	 * says virtio_device_set_ring_position(). A type that has this offers
+	 * just what features() says. Constant. Default: none is
+	 */
+	bool (*queue_elsewhere)(void *self, unsigned int index);
 	/* At FEATURES_OK; a subset of what was offered. */
 	void (*ack_features)(void *self, uint64_t features);
 	/* Device configuration (2.5). Inside config_size; the object has
@@ -338,6 +346,35 @@ int virtio_device_sleep_locked(struct virtio_device *device);
 /* Return: 0; -EBUSY likewise; or what went wrong: it is awake, but has failed
  * and said needs_reset, so that the guest may reset it. */
 int virtio_device_wake_locked(struct virtio_device *device);
+/*
+ * For a backend, whose frontend sets the queues up. Activation, of queues that
+ * begin at these positions; a queue of a device that is asleep, as its driver
+ * set it up by now (NULL: not enabled), and where it stands. Loop's thread;
+ * activate, sleep and wake say what else.
+ */
+int virtio_device_activate_at_locked(struct virtio_device *device,
+				     const struct virtqueue_config *queues,
+				     const struct virtqueue_position *positions,
+				     unsigned int count);
+/* Return: 0; -EBUSY unless asleep and active; -EINVAL for no such queue. */
+int virtio_device_set_queue_locked(struct virtio_device *device,
+				   unsigned int index,
+				   const struct virtqueue_config *queue,
+				   const struct virtqueue_position *position);
+/* Of an active or failed device, without what is in flight; of one that is
+ * asleep. virtqueue_start if it is not enabled. */
+struct virtqueue_position
+virtio_device_position_locked(const struct virtio_device *device,
+			      unsigned int index);
+/*
+ * Take eventfds of the frontend's in place of the queue's own: owned, -1 for
+ * none. Any state, and a kick that came before is not lost.
+ * Return: 0, or what epoll_ctl(2) says.
+ */
+int virtio_device_set_kick_locked(struct virtio_device *device,
+				  unsigned int index, int fd);
+void virtio_device_set_call_locked(struct virtio_device *device,
+				   unsigned int index, int fd);
 /* Asleep: state, features, queues with their positions, the model's own. */
 int virtio_device_snapshot_locked(struct virtio_device *device, json_t **out);
 int virtio_device_restore_locked(struct virtio_device *device,
@@ -379,6 +416,15 @@ bool virtio_device_boot_order_locked(struct virtio_device *device,
 struct guest_mem *virtio_device_mem(struct virtio_device *device);
 /* What the driver accepted; 0 before. */
 uint64_t virtio_device_acked(const struct virtio_device *device);
+/* A queue that is elsewhere, as its driver set it up, with the eventfds that
+ * are to be used, and where it begins; NULL if it is not enabled. */
+const struct virtqueue_config *
+virtio_device_ring(const struct virtio_device *device, unsigned int index,
+		   struct virtqueue_position *position);
+/* From sleep(): where it stands. */
+void virtio_device_set_ring_position(struct virtio_device *device,
+				     unsigned int index,
+				     const struct virtqueue_position *position);
 /* The content of the configuration space is another now. */
 void virtio_device_config_changed(struct virtio_device *device);
 /* The guest broke it, or the backend is lost: failed until it is reset. No

@@ -8,6 +8,7 @@
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <unistd.h>
 
 #include "virtio/device_private.h"
 
@@ -119,6 +120,8 @@ static int virtio_device_take_queue(struct virtio_device *device,
 				    const struct virtqueue_config *given,
 				    const struct virtqueue_position *position)
 {
+	/* What is given may be the queue's own. */
+	const struct virtqueue_position from = *position;
 	struct virtqueue_config config = *given;
 	struct virtio_device_queue *queue;
 	int ret;
@@ -133,22 +136,28 @@ static int virtio_device_take_queue(struct virtio_device *device,
 	config.event_idx = device->acked >> VIRTIO_RING_F_EVENT_IDX & 1;
 	config.kick_fd = queue->kick_fd;
 	config.call_fd = queue->call_fd;
-	ret = virtqueue_new(&device->active[config.index], device->mem, &config,
-			    position);
+	if (queue->elsewhere)
+		ret = virtqueue_check(device->mem, &config, &from);
+	else
+		ret = virtqueue_new(&device->active[config.index], device->mem,
+				    &config, &from);
 	if (ret < 0)
 		return ret;
 	queue->enabled = true;
 	queue->config = config;
+	queue->position = from;
 	return 0;
 }
 
 static int virtio_device_take_queues(struct virtio_device *device,
 				     const struct virtqueue_config *queues,
+				     const struct virtqueue_position *positions,
 				     unsigned int count)
 {
 	for (unsigned int i = 0; i < count; i++) {
-		int ret = virtio_device_take_queue(device, &queues[i],
-						   &virtqueue_start);
+		int ret = virtio_device_take_queue(
+			device, &queues[i],
+			positions ? &positions[i] : &virtqueue_start);
 
 		if (ret < 0) {
 			virtio_device_drop_queues(device);
@@ -173,12 +182,20 @@ int virtio_device_activate_locked(struct virtio_device *device,
 				  const struct virtqueue_config *queues,
 				  unsigned int count)
 {
+	return virtio_device_activate_at_locked(device, queues, NULL, count);
+}
+
+int virtio_device_activate_at_locked(struct virtio_device *device,
+				     const struct virtqueue_config *queues,
+				     const struct virtqueue_position *positions,
+				     unsigned int count)
+{
 	int ret;
 
 	/* First, so that the model can already fail. */
 	if (!virtio_device_step(device, VIRTIO_STEP_ACTIVATE))
 		return -EBUSY;
-	ret = virtio_device_take_queues(device, queues, count);
+	ret = virtio_device_take_queues(device, queues, positions, count);
 	if (ret == 0)
 		ret = device->ops->activate(device->self, device->active);
 	if (ret < 0) {
@@ -211,7 +228,7 @@ int virtio_device_queue_reset_locked(struct virtio_device *device,
 		return -ENOTSUP;
 	if (!virtio_device_step(device, VIRTIO_STEP_QUEUE_RESET))
 		return -EBUSY;
-	if (!device->active[index])
+	if (!device->queues[index].enabled)
 		return 0;
 	device->ops->queue_reset(device->self, index);
 	virtio_device_drop_queue(device, index);
@@ -228,7 +245,7 @@ int virtio_device_queue_enable_locked(struct virtio_device *device,
 		return -EINVAL;
 	if (!device->ops->queue_enable)
 		return -ENOTSUP;
-	if (device->active[index] ||
+	if (device->queues[index].enabled ||
 	    !virtio_device_step(device, VIRTIO_STEP_QUEUE_ENABLE))
 		return -EBUSY;
 	ret = virtio_device_take_queue(device, queue, &virtqueue_start);
@@ -239,7 +256,8 @@ int virtio_device_queue_enable_locked(struct virtio_device *device,
 		virtio_device_needs_reset(device);
 		return ret;
 	}
-	if (virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
+	if (device->active[index] &&
+	    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
 		device->ops->queue_ready(device->self, index);
 	return device->state == VIRTIO_DEVICE_FAILED ? -EIO : 0;
 }
@@ -314,4 +332,85 @@ int virtio_device_wake_locked(struct virtio_device *device)
 	}
 	/* Kicks that came meanwhile have told nobody. */
 	return virtio_device_ready_all(device);
+}
+
+/* --- Queues of which another process knows more ---------------------------
+ */
+
+int virtio_device_set_queue_locked(struct virtio_device *device,
+				   unsigned int index,
+				   const struct virtqueue_config *queue,
+				   const struct virtqueue_position *position)
+{
+	struct virtio_device_queue *own;
+
+	if (device->state != VIRTIO_DEVICE_ASLEEP_ACTIVE)
+		return -EBUSY;
+	if (index >= device->queue_count)
+		return -EINVAL;
+	own = &device->queues[index];
+	own->enabled = queue != NULL;
+	if (!queue)
+		return 0;
+	own->config = *queue;
+	own->position = *position;
+	return 0;
+}
+
+struct virtqueue_position
+virtio_device_position_locked(const struct virtio_device *device,
+			      unsigned int index)
+{
+	if (index >= device->queue_count || !device->queues[index].enabled)
+		return virtqueue_start;
+	return device->active[index] ? virtqueue_position(device->active[index])
+				     : device->queues[index].position;
+}
+
+const struct virtqueue_config *
+virtio_device_ring(const struct virtio_device *device, unsigned int index,
+		   struct virtqueue_position *position)
+{
+	const struct virtio_device_queue *queue;
+
+	if (index >= device->queue_count)
+		return NULL;
+	queue = &device->queues[index];
+	if (!queue->enabled || !queue->elsewhere)
+		return NULL;
+	*position = queue->position;
+	return &queue->config;
+}
+
+void virtio_device_set_ring_position(struct virtio_device *device,
+				     unsigned int index,
+				     const struct virtqueue_position *position)
+{
+	if (index < device->queue_count)
+		device->queues[index].position = *position;
+}
+
+int virtio_device_set_kick_locked(struct virtio_device *device,
+				  unsigned int index, int fd)
+{
+	struct virtio_device_queue *queue = &device->queues[index];
+
+	loop_fd_remove(queue->source);
+	queue->source = NULL;
+	if (queue->kick_fd >= 0)
+		close(queue->kick_fd);
+	queue->kick_fd = fd;
+	return fd >= 0 ? virtio_device_watch_kick(queue) : 0;
+}
+
+void virtio_device_set_call_locked(struct virtio_device *device,
+				   unsigned int index, int fd)
+{
+	struct virtio_device_queue *queue = &device->queues[index];
+
+	if (device->active[index])
+		virtqueue_set_call(device->active[index], fd);
+	if (queue->call_fd >= 0)
+		close(queue->call_fd);
+	queue->call_fd = fd;
 }

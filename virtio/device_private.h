@@ -37,13 +37,15 @@ struct virtio_device_queue {
 	struct virtio_device *device; /* borrowed: for the kick's callback */
 	unsigned int index;
 	uint16_t max;
+	bool elsewhere;		/* another process has its rings */
 	int kick_fd, call_fd;	/* owned, eventfds */
 	struct loop_fd *source; /* owned, of the kick */
 
 	/* Guarded by the device's lock. */
 	bool enabled;
-	struct virtqueue_config config;	    /* if enabled */
-	struct virtqueue_position position; /* likewise, and asleep */
+	struct virtqueue_config config; /* if enabled */
+	/* Likewise: where it was taken up, or went to sleep. */
+	struct virtqueue_position position;
 };
 
 struct virtio_device {
@@ -89,6 +91,8 @@ int virtio_device_ask_wake(struct virtio_device *device,
 int virtio_device_init_fds(struct virtio_device *device);
 void virtio_device_leave_loop(struct virtio_device *device);
 void virtio_device_fini_fds(struct virtio_device *device);
+/* Wait for kicks of the queue's eventfd. */
+int virtio_device_watch_kick(struct virtio_device_queue *queue);
 /* No callback from now on, or those that are due again. */
 void virtio_device_quiet(struct virtio_device *device, bool quiet);
 

@@ -38,11 +38,13 @@ static void virtio_device_kicked(void *ctx, uint32_t events)
 	struct virtio_device *device = queue->device;
 	uint64_t kicks;
 
-	(void)events;
 	/* Before the queue is looked at, so that a kick during it makes
 	 * another. */
 	if (read(queue->kick_fd, &kicks, sizeof(kicks)) < 0)
 		return;
+	/* A frontend's may be no eventfd, and come to its end. */
+	if (events & (EPOLLERR | EPOLLHUP))
+		loop_fd_set(queue->source, EPOLLET);
 	virtio_device_lock(device);
 	if (queue->enabled &&
 	    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
@@ -58,6 +60,11 @@ static int virtio_device_init_queue(struct virtio_device_queue *queue)
 	queue->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->call_fd < 0)
 		return -errno;
+	return queue->elsewhere ? 0 : virtio_device_watch_kick(queue);
+}
+
+int virtio_device_watch_kick(struct virtio_device_queue *queue)
+{
 	return loop_fd_add(queue->device->loop, &queue->source, queue->kick_fd,
 			   EPOLLIN, virtio_device_kicked, queue);
 }

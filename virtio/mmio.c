@@ -28,7 +28,6 @@ struct virtio_mmio {
 	struct irq_pin *pin; /* borrowed */
 	unsigned int source;
 	uint64_t base;
-	unsigned int doorbells; /* that were added */
 	struct virtio_transport transport;
 };
 
@@ -39,8 +38,25 @@ static void virtio_mmio_set_line(void *ctx, bool level)
 	irq_pin_set(mmio->pin, mmio->source, level);
 }
 
+static bool virtio_mmio_doorbell(const void *ctx, unsigned int index,
+				 struct host_doorbell *out)
+{
+	const struct virtio_mmio *mmio = ctx;
+
+	*out = (struct host_doorbell){
+		.bus = BUS_MMIO,
+		.addr = mmio->base + VIRTIO_MMIO_QUEUE_NOTIFY,
+		.size = 4,
+		.match = true,
+		.value = index,
+		.fd = virtio_device_kick_fd(mmio->transport.device, index),
+	};
+	return true;
+}
+
 static const struct virtio_transport_ops virtio_mmio_transport_ops = {
 	.set_line = virtio_mmio_set_line,
+	.doorbell = virtio_mmio_doorbell,
 };
 
 /* --- Registers (4.2.2) ----------------------------------------------------
@@ -229,7 +245,8 @@ static void virtio_mmio_write(void *ctx, uint64_t offset, unsigned int size,
 {
 	struct virtio_mmio *mmio = ctx;
 
-	/* The eventfd is enough. Whatever is wider than its doorbell. */
+	/* The eventfd is enough. What is no doorbell's: of another width, or
+	 * of a queue that is not in use. */
 	if (offset == VIRTIO_MMIO_QUEUE_NOTIFY) {
 		virtio_transport_kick(&mmio->transport, value);
 		return;
@@ -253,60 +270,6 @@ static const struct bus_ops virtio_mmio_bus_ops = {
 /* --- Making and freeing ---------------------------------------------------
  */
 
-static struct host_doorbell virtio_mmio_doorbell(const struct virtio_mmio *mmio,
-						 unsigned int index)
-{
-	return (struct host_doorbell){
-		.bus = BUS_MMIO,
-		.addr = mmio->base + VIRTIO_MMIO_QUEUE_NOTIFY,
-		.size = 4,
-		.match = true,
-		.value = index,
-		.fd = virtio_device_kick_fd(mmio->transport.device, index),
-	};
-}
-
-static void virtio_mmio_remove_doorbells(struct virtio_mmio *mmio)
-{
-	while (mmio->doorbells) {
-		const struct host_doorbell doorbell =
-			virtio_mmio_doorbell(mmio, --mmio->doorbells);
-
-		mmio->host->ops->doorbell_remove(mmio->host, &doorbell);
-	}
-}
-
-static int virtio_mmio_add_doorbells(struct virtio_mmio *mmio)
-{
-	while (mmio->doorbells < virtio_device_queues(mmio->transport.device)) {
-		const struct host_doorbell doorbell =
-			virtio_mmio_doorbell(mmio, mmio->doorbells);
-		int ret = mmio->host->ops->doorbell_add(mmio->host, &doorbell);
-
-		if (ret < 0) {
-			virtio_mmio_remove_doorbells(mmio);
-			return ret;
-		}
-		mmio->doorbells++;
-	}
-	return 0;
-}
-
-static int virtio_mmio_map(struct virtio_mmio *mmio)
-{
-	const struct host_ops *ops = mmio->host->ops;
-	int ret = ops->map(mmio->host, BUS_MMIO, mmio->base, VIRTIO_MMIO_SIZE,
-			   &virtio_mmio_bus_ops, mmio,
-			   virtio_device_label(mmio->transport.device));
-
-	if (ret < 0)
-		return ret;
-	ret = virtio_mmio_add_doorbells(mmio);
-	if (ret < 0)
-		ops->unmap(mmio->host, BUS_MMIO, mmio->base);
-	return ret;
-}
-
 int virtio_mmio_new(struct virtio_mmio **out,
 		    const struct virtio_mmio_config *config, struct error *err)
 {
@@ -321,19 +284,20 @@ int virtio_mmio_new(struct virtio_mmio **out,
 	mmio->source = config->source;
 	mmio->base = config->base;
 	mmio->transport.device = config->device;
-	ret = virtio_mmio_map(mmio);
+	ret = mmio->host->ops->map(mmio->host, BUS_MMIO, mmio->base,
+				   VIRTIO_MMIO_SIZE, &virtio_mmio_bus_ops, mmio,
+				   label);
 	if (ret < 0)
 		goto err_free;
 	ret = virtio_transport_init(&mmio->transport, config->device,
-				    config->loop, &virtio_mmio_transport_ops,
-				    mmio);
+				    config->host, config->loop,
+				    &virtio_mmio_transport_ops, mmio);
 	if (ret < 0)
 		goto err_unmap;
 	*out = mmio;
 	return 0;
 
 err_unmap:
-	virtio_mmio_remove_doorbells(mmio);
 	mmio->host->ops->unmap(mmio->host, BUS_MMIO, mmio->base);
 err_free:
 	free(mmio);
@@ -346,7 +310,6 @@ static void virtio_mmio_free(void *self)
 {
 	struct virtio_mmio *mmio = self;
 
-	virtio_mmio_remove_doorbells(mmio);
 	mmio->host->ops->unmap(mmio->host, BUS_MMIO, mmio->base);
 	virtio_transport_fini(&mmio->transport);
 	irq_pin_set(mmio->pin, mmio->source, false);

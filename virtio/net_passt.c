@@ -281,6 +281,15 @@ static int net_passt_pipe(struct net_passt *passt, unsigned int index,
 	return net_passt_lift(passt, index, ends[1]);
 }
 
+/* passt enlarges what it makes itself, but not what it is given; the kernel
+ * has the last word. A sender's buffer is what a Unix stream holds. */
+static void net_passt_enlarge(int fd)
+{
+	int size = INT_MAX / 2;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static int net_passt_channels(struct net_passt *passt)
 {
 	int ends[2], null, ret;
@@ -288,6 +297,8 @@ static int net_passt_channels(struct net_passt *passt)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	passt->stream = ends[0];
+	net_passt_enlarge(ends[0]);
+	net_passt_enlarge(ends[1]);
 	fcntl(passt->stream, F_SETFL, O_RDWR | O_NONBLOCK);
 	ret = net_passt_lift(passt, NET_PASST_STREAM, ends[1]);
 	if (ret < 0)

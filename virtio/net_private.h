@@ -54,6 +54,7 @@ struct net_rx {
 	 * chains, the rest in spill. */
 	uint64_t frame; /* bytes with the header; 0: none */
 	uint64_t filled;
+	uint64_t last; /* bytes of the last frame, with the header */
 	uint8_t head[NET_HEAD_SIZE];
 	uint8_t *spill; /* owned, NET_SPILL_SIZE */
 };

@@ -2,14 +2,16 @@
  * Frames to the guest (virtio 1.3, 5.1.6.3 and 5.1.6.4).
  *
  * Theory of operation. A frame's length is known only once it has been read,
- * so buffers for the longest are gathered first and the frame is read right
- * into them; those that it does not need are there for the next one. Its head
+ * so buffers for one as long as the last are gathered first and the frame is
+ * read right into them; those that it does not need are there for the next one.
+ * Buffers for the longest, some 45 of Linux's, would make each call copy and
+ * check as many iovecs for a frame that mostly needs one. Its head
  * goes to a buffer of ours instead, is looked at and then copied, so that the
  * guest cannot change what was checked. The guest may see a rejected frame's
  * bytes in buffers that it has not got back; they mean nothing there.
  *
- * When the ring has fewer buffers than the longest frame needs, the end of the
- * frame goes to rx->spill. Where buffers are merged it waits there until the
+ * When a frame is longer than what was gathered, its end goes to rx->spill, and
+ * from there to further buffers. Where the ring has too few it waits until the
  * driver has put more, for a time: a ring may be smaller than a frame. Without
  * any buffer the end is left alone until the driver kicks.
  */
@@ -32,15 +34,13 @@ static bool net_rx_merges(const struct net *net)
 	return virtio_device_acked(net->device) & NET_FEATURE(MRG_RXBUF);
 }
 
-/* Bytes that the longest frame to be expected takes. */
-static uint64_t net_rx_wanted(const struct net *net)
+/* Bytes that the next frame takes: as many as the last one, or the MTU. A
+ * longer one goes through rx->spill, one copy more. */
+static uint64_t net_rx_wanted(const struct net_pair *pair)
 {
-	uint64_t large = NET_GUEST_OFFLOADS & ~NET_FEATURE(GUEST_CSUM);
-	uint64_t mtu = MAX(net->config.mtu, NET_MTU_STANDARD);
+	uint64_t mtu = MAX(pair->net->config.mtu, NET_MTU_STANDARD);
 
-	if (net->state.offloads & large)
-		return sizeof(struct net_header) + NET_FRAME_MAX;
-	return NET_HEAD_SIZE + mtu;
+	return MAX(NET_HEAD_SIZE + mtu, pair->rx.last);
 }
 
 /* Forget the oldest chains; whoever calls has put or freed them. */
@@ -65,6 +65,7 @@ void net_rx_drop(struct net_rx *rx)
 		virtqueue_chain_free(rx->chains[i]);
 	net_rx_consume(rx, rx->count);
 	rx->frame = 0;
+	rx->last = 0;
 	rx->starved = false;
 }
 
@@ -215,26 +216,6 @@ static bool net_rx_accept(struct net_pair *pair, uint64_t len)
 	return true;
 }
 
-/* A frame of @len bytes was read. */
-static void net_rx_frame(struct net_pair *pair, uint64_t len)
-{
-	struct net_rx *rx = &pair->rx;
-
-	if (!net_rx_accept(pair, len))
-		return;
-	if (len <= rx->space) {
-		net_rx_deliver(pair, len);
-		return;
-	}
-	if (!net_rx_merges(pair->net)) {
-		pair->net->counters.rx_dropped++;
-		return;
-	}
-	rx->frame = len;
-	rx->filled = rx->space;
-	virtio_timer_set(pair->net->timer, NET_RX_WAIT_NS);
-}
-
 /*
  * Wait for buffers. Return: whether the driver has put some in the meantime.
  */
@@ -266,6 +247,28 @@ static bool net_rx_spilled(struct net_pair *pair)
 	return true;
 }
 
+/* A frame of @len bytes was read. */
+static void net_rx_frame(struct net_pair *pair, uint64_t len)
+{
+	struct net_rx *rx = &pair->rx;
+
+	rx->last = len;
+	if (!net_rx_accept(pair, len))
+		return;
+	if (len <= rx->space) {
+		net_rx_deliver(pair, len);
+		return;
+	}
+	if (!net_rx_merges(pair->net)) {
+		pair->net->counters.rx_dropped++;
+		return;
+	}
+	rx->frame = len;
+	rx->filled = rx->space;
+	if (!net_rx_spilled(pair) && rx->frame)
+		virtio_timer_set(pair->net->timer, NET_RX_WAIT_NS);
+}
+
 /*
  * One frame. Return: 1; 0: no more at present; -errno: there is no queue any
  * more.
@@ -279,14 +282,14 @@ static int net_rx_one(struct net_pair *pair)
 
 	if (rx->frame)
 		return rx->queue && net_rx_spilled(pair);
-	if (net_rx_gather(pair, net_rx_wanted(net)) < 0)
+	if (net_rx_gather(pair, net_rx_wanted(pair)) < 0)
 		return -EPROTO;
 	if (net_link(net) && rx->space < least)
 		return net_rx_starve(rx);
 	len = net_rx_read(pair);
 	if (len >= 0) {
 		net_rx_frame(pair, (uint64_t)len);
-		return 1;
+		return rx->queue ? 1 : -EPROTO;
 	}
 	if (len != -EAGAIN)
 		net_lose(net, (int)-len);

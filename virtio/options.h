@@ -59,7 +59,14 @@ struct virtio_rng_options {
 	char *source; /* NULL: getrandom(2) */
 };
 
-#define VIRTIO_CONSOLE_PORTS_MAX 8
+/* --vhost-user TYPE,... */
+struct virtio_vhost_options {
+	struct virtio_common_options common;
+	char *type;	 /* of vhost_type_find() */
+	char *socket;	 /* where the backend listens */
+	char *tag;	 /* fs: what the guest mounts; else NULL */
+	uint64_t queues; /* of requests; 1 to 16 */
+};
 
 /*
  * --console, as main has put it together from the records of the option table:

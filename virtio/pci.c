@@ -98,10 +98,26 @@ static void virtio_pci_forget_vectors(void *ctx)
 	(void)n;
 }
 
+static bool virtio_pci_doorbell(const void *ctx, unsigned int index,
+				struct host_doorbell *out)
+{
+	const struct virtio_pci *pci = ctx;
+
+	*out = (struct host_doorbell){
+		.bus = BUS_MMIO,
+		.addr = pci->base + NOTIFY + index * NOTIFY_MULTIPLIER,
+		/* Of any size: KVM need not decode the instruction. */
+		.size = 0,
+		.fd = virtio_device_kick_fd(pci->transport.device, index),
+	};
+	return pci->decoded;
+}
+
 static const struct virtio_transport_ops virtio_pci_transport_ops = {
 	.set_line = virtio_pci_set_line,
 	.config_interrupt = virtio_pci_config_interrupt,
 	.reset = virtio_pci_forget_vectors,
+	.doorbell = virtio_pci_doorbell,
 };
 
 static void virtio_pci_masked(void *ctx, int vector, bool masked)
@@ -373,8 +389,8 @@ int virtio_pci_new(struct virtio_pci **out,
 		goto err_msix;
 	}
 	ret = virtio_transport_init(&pci->transport, config->device,
-				    config->loop, &virtio_pci_transport_ops,
-				    pci);
+				    config->host, config->loop,
+				    &virtio_pci_transport_ops, pci);
 	if (ret < 0) {
 		error_set(err, -ret, "%s: cannot watch its interrupts: %s",
 			  label, strerror(-ret));
@@ -399,7 +415,6 @@ static void virtio_pci_free(void *self)
 
 	pci_bus_set_intx(pci->bus, &pci->pci, false);
 	pci_bus_remove(pci->bus, &pci->pci);
-	virtio_pci_remove_doorbells(pci);
 	virtio_device_lock(pci->transport.device);
 	virtio_pci_forget_vectors(pci);
 	virtio_device_unlock(pci->transport.device);

@@ -13,65 +13,22 @@
 
 #define MSIX_CAP_SIZE 12
 
-static struct host_doorbell virtio_pci_doorbell(const struct virtio_pci *pci,
-						unsigned int index)
-{
-	return (struct host_doorbell){
-		.bus = BUS_MMIO,
-		.addr = pci->base + NOTIFY + index * NOTIFY_MULTIPLIER,
-		/* Of any size: KVM need not decode the instruction. */
-		.size = 0,
-		.fd = virtio_device_kick_fd(pci->transport.device, index),
-	};
-}
-
-void virtio_pci_remove_doorbells(struct virtio_pci *pci)
-{
-	for (unsigned int i = 0; i < VIRTIO_QUEUES_MAX; i++) {
-		const struct host_doorbell doorbell =
-			virtio_pci_doorbell(pci, i);
-
-		if (pci->doorbells >> i & 1)
-			pci->host->ops->doorbell_remove(pci->host, &doorbell);
-	}
-	pci->doorbells = 0;
-}
-
-static void virtio_pci_add_doorbells(struct virtio_pci *pci, uint64_t base)
-{
-	pci->base = base;
-	for (unsigned int i = 0;
-	     i < virtio_device_queues(pci->transport.device); i++) {
-		const struct host_doorbell doorbell =
-			virtio_pci_doorbell(pci, i);
-		int ret = pci->host->ops->doorbell_add(pci->host, &doorbell);
-
-		if (ret == 0)
-			pci->doorbells |= UINT64_C(1) << i;
-		else
-			/* It works without one, slowly. */
-			log_limited(&pci->limit, LOG_WARN,
-				    "%s: queue %u has no doorbell: %s",
-				    virtio_device_label(pci->transport.device),
-				    i, strerror(-ret));
-	}
-}
-
 static void virtio_pci_bar_moved(void *ctx, unsigned int bar, bool mapped,
 				 uint64_t base)
 {
 	struct virtio_pci *pci = ctx;
 
+	virtio_device_lock(pci->transport.device);
 	if (bar == BAR) {
-		virtio_pci_remove_doorbells(pci);
-		if (mapped)
-			virtio_pci_add_doorbells(pci, base);
+		virtio_transport_remove_doorbells(&pci->transport);
+		pci->decoded = mapped;
+		pci->base = base;
+		virtio_transport_add_doorbells(&pci->transport);
 	} else if (bar == SHM_BAR && mapped) {
-		virtio_device_lock(pci->transport.device);
 		virtio_device_set_shm_address_locked(pci->transport.device,
 						     base);
-		virtio_device_unlock(pci->transport.device);
 	}
+	virtio_device_unlock(pci->transport.device);
 }
 
 /* Whether [offset, offset + size) has bytes in [at, at + len). */

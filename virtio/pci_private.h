@@ -10,7 +10,6 @@
 #include "pci/msix.h"
 #include "virtio/pci.h"
 #include "virtio/transport.h"
-#include "vmm/base/log.h"
 
 /* The BAR: 64-bit and prefetchable, as QEMU's, so that it may lie high. */
 #define BAR	     0
@@ -35,15 +34,11 @@ struct virtio_pci {
 	int config_fd;	       /* owned: signalled for config_vector */
 	unsigned int access;   /* offset of the PCI_CFG capability */
 
-	/* Guarded by the bus's lock. */
-	uint64_t base;	    /* of the BAR, if there are doorbells */
-	uint64_t doorbells; /* a bit for each queue whose was added */
-
 	/* Guarded by the device's lock. */
+	bool decoded;  /* the BAR */
+	uint64_t base; /* then */
 	uint16_t config_vector;
 	struct virtio_transport transport;
-
-	struct log_limit limit;
 };
 
 /* pci.c: lead an eventfd to a vector, or to none. With the device's lock. */
@@ -63,8 +58,6 @@ extern const struct bus_ops virtio_pci_bar_ops;
 extern const struct pci_device_ops virtio_pci_config_ops;
 /* Offset of the 4 bytes of data of the PCI_CFG capability. */
 unsigned int virtio_pci_access_data(const struct virtio_pci *pci);
-/* With the bus's lock, or off the bus. */
-void virtio_pci_remove_doorbells(struct virtio_pci *pci);
 
 /* pci_state.c, of virtio_pci_device_ops. */
 int virtio_pci_save(void *self, json_t **out);

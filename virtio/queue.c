@@ -49,17 +49,22 @@ static bool virtqueue_areas_overlap(uint64_t a, uint64_t a_len, uint64_t b,
 	return a < b + b_len && b < a + a_len;
 }
 
-/* Find the three areas in guest memory. Return: 0 or -EINVAL. */
-static int virtqueue_map(struct virtqueue *queue)
+static const struct virtqueue_ops *
+virtqueue_ops_of(const struct virtqueue_config *config)
 {
-	const struct virtqueue_config *config = &queue->config;
+	return config->packed ? &virtqueue_packed_ops : &virtqueue_split_ops;
+}
+
+/* Find the three areas in guest memory. Return: 0 or -EINVAL. */
+static int virtqueue_map(const struct guest_mem *mem,
+			 const struct virtqueue_config *config, void *host[3])
+{
 	uint64_t gpa[3] = {config->desc, config->driver, config->device};
 	uint64_t len[3], align[3];
-	void *host[3];
 
-	queue->ops->areas(config->size, len, align);
+	virtqueue_ops_of(config)->areas(config->size, len, align);
 	for (unsigned int i = 0; i < 3; i++) {
-		host[i] = guest_mem_span(queue->mem, gpa[i], len[i]);
+		host[i] = guest_mem_span(mem, gpa[i], len[i]);
 		if (!host[i] || gpa[i] % align[i])
 			return -EINVAL;
 		for (unsigned int j = 0; j < i; j++)
@@ -67,9 +72,52 @@ static int virtqueue_map(struct virtqueue *queue)
 						    len[j]))
 				return -EINVAL;
 	}
-	queue->desc = host[0];
-	queue->driver_area = host[1];
-	queue->device_area = host[2];
+	return 0;
+}
+
+int virtqueue_check(const struct guest_mem *mem,
+		    const struct virtqueue_config *config,
+		    const struct virtqueue_position *position)
+{
+	const struct virtqueue_ops *ops = virtqueue_ops_of(config);
+	void *host[3];
+
+	if (!virtqueue_size_valid(config) ||
+	    !ops->position_valid(config->size, position))
+		return -EINVAL;
+	return virtqueue_map(mem, config, host);
+}
+
+int virtqueue_read_used(const struct guest_mem *mem,
+			const struct virtqueue_config *config, uint16_t *used)
+{
+	const struct virtqueue_ops *ops = virtqueue_ops_of(config);
+	void *host[3];
+
+	if (!ops->used || !virtqueue_size_valid(config) ||
+	    virtqueue_map(mem, config, host) < 0)
+		return -EINVAL;
+	*used = ops->used(host[2]);
+	return 0;
+}
+
+/* What was in flight comes first: the rest of the ring is behind it. */
+static int virtqueue_take_inflight(struct virtqueue *queue)
+{
+	unsigned int left;
+	int ret;
+
+	if (queue->config.packed || !queue->config.inflight)
+		return 0;
+	ret = virtqueue_inflight_new(&queue->inflight, queue->config.inflight,
+				     queue->config.size, queue->next.used);
+	if (ret < 0)
+		return ret;
+	left = virtqueue_inflight_left(queue->inflight);
+	if (left) {
+		queue->next.avail = (uint16_t)(queue->next.used + left);
+		queue->avail_seen = queue->next.avail;
+	}
 	return 0;
 }
 
@@ -100,9 +148,9 @@ int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 		  const struct virtqueue_config *config,
 		  const struct virtqueue_position *position)
 {
-	const struct virtqueue_ops *ops =
-		config->packed ? &virtqueue_packed_ops : &virtqueue_split_ops;
+	const struct virtqueue_ops *ops = virtqueue_ops_of(config);
 	struct virtqueue *queue;
+	void *host[3];
 	int ret;
 
 	if (!virtqueue_size_valid(config) ||
@@ -116,13 +164,18 @@ int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 	queue->ops = ops;
 	queue->next = *position;
 	queue->avail_seen = position->avail;
-	ret = virtqueue_map(queue);
+	ret = virtqueue_map(mem, config, host);
 	if (ret == 0)
 		ret = virtqueue_allocate(queue);
+	if (ret == 0)
+		ret = virtqueue_take_inflight(queue);
 	if (ret < 0) {
 		virtqueue_free(queue);
 		return ret;
 	}
+	queue->desc = host[0];
+	queue->driver_area = host[1];
+	queue->device_area = host[2];
 	ops->set_kicks(queue, true);
 	*out = queue;
 	return 0;
@@ -135,6 +188,7 @@ void virtqueue_free(struct virtqueue *queue)
 	free(queue->busy);
 	free(queue->iov);
 	free(queue->table);
+	virtqueue_inflight_free(queue->inflight);
 	free(queue);
 }
 
@@ -161,6 +215,11 @@ const struct virtqueue_config *virtqueue_config(const struct virtqueue *queue)
 struct virtqueue_position virtqueue_position(const struct virtqueue *queue)
 {
 	return queue->ops->position(queue);
+}
+
+void virtqueue_set_call(struct virtqueue *queue, int call_fd)
+{
+	queue->config.call_fd = call_fd;
 }
 
 unsigned int virtqueue_in_flight(const struct virtqueue *queue)

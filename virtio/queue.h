@@ -38,6 +38,10 @@ struct virtqueue_config {
 	/* Eventfds, borrowed; -1 for none. */
 	int kick_fd; /* the driver's doorbell */
 	int call_fd; /* written to interrupt the driver */
+	/* Split: where what is taken and not used yet is written down,
+	 * borrowed; see queue_inflight.h. What is in there is popped first.
+	 * NULL: none */
+	void *inflight;
 };
 
 /*
@@ -79,6 +83,20 @@ struct virtqueue_chain {
 int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 		  const struct virtqueue_config *config,
 		  const struct virtqueue_position *position);
+
+/* What virtqueue_new() would say of it, for a queue that another process takes
+ * up. Return: 0 or -EINVAL. */
+int virtqueue_check(const struct guest_mem *mem,
+		    const struct virtqueue_config *config,
+		    const struct virtqueue_position *position);
+
+/* Split: the used ring's index, as it stands in memory: what a driver has seen
+ * of a process that had this queue before. Return: 0 or -EINVAL. */
+int virtqueue_read_used(const struct guest_mem *mem,
+			const struct virtqueue_config *config, uint16_t *used);
+
+/* Interrupt through another eventfd from now on; borrowed, -1 for none. */
+void virtqueue_set_call(struct virtqueue *queue, int call_fd);
 
 /* Chains that are out stay valid, for virtqueue_chain_free(). NULL is nothing
  * to do. */

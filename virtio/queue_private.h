@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "virtio/queue.h"
+#include "virtio/queue_inflight.h"
 #include "vmm/base/bytes.h"
 
 /* 2.7.5, 2.8.5, 2.8.6: the same in both formats; the rest is ignored. */
@@ -38,6 +39,8 @@ struct virtqueue_desc {
 struct virtqueue_ops {
 	/* Bytes of the three areas, and what each is aligned to. */
 	void (*areas)(uint16_t size, uint64_t len[3], uint64_t align[3]);
+	/* Where a process before left it; NULL: nobody can tell. */
+	uint16_t (*used)(const void *device_area);
 	/* Whether both indices can be those of a queue. */
 	bool (*position_valid)(uint16_t size,
 			       const struct virtqueue_position *position);
@@ -73,6 +76,8 @@ struct virtqueue {
 	/* Split: modulo 65536. Packed: below the size, the wraps are ours. */
 	struct virtqueue_position next;
 	uint16_t avail_seen; /* split: avail.idx, as last read and checked */
+
+	struct virtqueue_inflight *inflight; /* owned; NULL: not kept */
 
 	/* Put, not published: chains, and entries of the ring. */
 	unsigned int unpublished;

@@ -43,6 +43,11 @@ static void virtqueue_split_areas(uint16_t size, uint64_t len[3],
 	align[2] = 4;
 }
 
+static uint16_t virtqueue_split_used_index(const void *device_area)
+{
+	return virtqueue_load(&((const struct virtq_used *)device_area)->idx);
+}
+
 static bool
 virtqueue_split_position_valid(uint16_t size,
 			       const struct virtqueue_position *position)
@@ -140,6 +145,21 @@ static int virtqueue_split_look(struct virtqueue *queue)
 	return 0;
 }
 
+/* One that a process before us took, and did not finish. */
+static int virtqueue_split_pop_again(struct virtqueue *queue,
+				     struct virtqueue_chain **out)
+{
+	uint16_t head = virtqueue_inflight_peek(queue->inflight);
+	int entries = virtqueue_split_gather(queue, head), ret;
+
+	if (entries < 0)
+		return entries;
+	ret = virtqueue_gather_end(queue, head, (unsigned int)entries, out);
+	if (ret > 0)
+		virtqueue_inflight_advance(queue->inflight);
+	return ret;
+}
+
 static int virtqueue_split_pop(struct virtqueue *queue,
 			       struct virtqueue_chain **out)
 {
@@ -147,6 +167,8 @@ static int virtqueue_split_pop(struct virtqueue *queue,
 	int entries, ret;
 	uint16_t head;
 
+	if (queue->inflight && virtqueue_inflight_left(queue->inflight))
+		return virtqueue_split_pop_again(queue, out);
 	if (queue->avail_seen == queue->next.avail) {
 		ret = virtqueue_split_look(queue);
 		if (ret < 0)
@@ -160,8 +182,11 @@ static int virtqueue_split_pop(struct virtqueue *queue,
 	if (entries < 0)
 		return entries;
 	ret = virtqueue_gather_end(queue, head, (unsigned int)entries, out);
-	if (ret > 0)
-		queue->next.avail++;
+	if (ret <= 0)
+		return ret;
+	queue->next.avail++;
+	if (queue->inflight)
+		virtqueue_inflight_take(queue->inflight, head);
 	return ret;
 }
 
@@ -174,6 +199,8 @@ static void virtqueue_split_put(struct virtqueue *queue,
 
 	used->ring[slot].id = le32_of(chain->id);
 	used->ring[slot].len = le32_of(written);
+	if (queue->inflight)
+		virtqueue_inflight_put(queue->inflight, chain->id);
 	queue->next.used++;
 }
 
@@ -184,6 +211,8 @@ static bool virtqueue_split_publish(struct virtqueue *queue)
 
 	/* With the driver's barrier between idx and the ring (2.7.14). */
 	virtqueue_store_release(&virtqueue_split_used(queue)->idx, now);
+	if (queue->inflight)
+		virtqueue_inflight_publish(queue->inflight, now);
 	/*
 	 * With the driver's barrier between its events and its look at idx
 	 * (2.7.14): it sees these buffers, or we see that it waits.
@@ -215,6 +244,8 @@ static void virtqueue_split_set_kicks(struct virtqueue *queue, bool wanted)
 
 static bool virtqueue_split_waiting(const struct virtqueue *queue)
 {
+	if (queue->inflight && virtqueue_inflight_left(queue->inflight))
+		return true;
 	return virtqueue_load(&virtqueue_split_avail(queue)->idx) !=
 	       queue->next.avail;
 }
@@ -225,11 +256,15 @@ virtqueue_split_position(const struct virtqueue *queue)
 	struct virtqueue_position position = queue->next;
 
 	position.avail = (uint16_t)(position.avail - queue->in_flight);
+	if (queue->inflight)
+		position.avail -=
+			(uint16_t)virtqueue_inflight_left(queue->inflight);
 	return position;
 }
 
 const struct virtqueue_ops virtqueue_split_ops = {
 	.areas = virtqueue_split_areas,
+	.used = virtqueue_split_used_index,
 	.position_valid = virtqueue_split_position_valid,
 	.pop = virtqueue_split_pop,
 	.put = virtqueue_split_put,

@@ -11,11 +11,21 @@
 /* --- Interrupts -----------------------------------------------------------
  */
 
+static void virtio_transport_listen(struct virtio_transport *transport)
+{
+	for (unsigned int i = 0; i < virtio_device_queues(transport->device);
+	     i++)
+		loop_fd_set(transport->queues[i].source, EPOLLIN);
+}
+
+/* After each change of the ISR. */
 static void virtio_transport_update_line(struct virtio_transport *transport)
 {
-	if (transport->lined)
-		transport->ops->set_line(transport->ctx,
-					 transport->regs.isr != 0);
+	if (!transport->lined)
+		return;
+	transport->ops->set_line(transport->ctx, transport->regs.isr != 0);
+	if (!(transport->regs.isr & VIRTIO_TRANSPORT_ISR_QUEUE))
+		virtio_transport_listen(transport);
 }
 
 /* Return: whether the device has interrupted since. */
@@ -44,8 +54,15 @@ static void virtio_transport_called(void *ctx, uint32_t events)
 
 	(void)events;
 	virtio_device_lock(transport->device);
-	/* With MSI-X, enabled since the loop saw it, it is not for us. */
-	if (transport->lined)
+	/*
+	 * With MSI-X, enabled since the loop saw it, it is not for us. What the
+	 * driver has not looked at yet cannot be raised once more: a driver
+	 * that polls and never looks is not to wake us for each buffer.
+	 */
+	if (transport->lined &&
+	    transport->regs.isr & VIRTIO_TRANSPORT_ISR_QUEUE)
+		loop_fd_set(queue->source, 0);
+	else if (transport->lined)
 		virtio_transport_take_call(queue);
 	virtio_device_unlock(transport->device);
 }
@@ -186,6 +203,7 @@ static void virtio_transport_activate(struct virtio_transport *transport)
 	}
 	/* What goes wrong is in NEEDS_RESET. */
 	virtio_device_activate_locked(transport->device, configs, count);
+	virtio_transport_add_doorbells(transport);
 }
 
 static void virtio_transport_default_queue(struct virtio_transport_queue *queue)
@@ -206,6 +224,7 @@ static int virtio_transport_reset(struct virtio_transport *transport)
 
 	if (ret < 0)
 		return ret;
+	virtio_transport_remove_doorbells(transport);
 	if (transport->ops->reset)
 		transport->ops->reset(transport->ctx);
 	*regs = (struct virtio_transport_registers){
@@ -328,6 +347,7 @@ void virtio_transport_enable_queue(struct virtio_transport *transport)
 	config = virtio_transport_config(queue);
 	/* What goes wrong is in NEEDS_RESET. */
 	virtio_device_queue_enable_locked(transport->device, &config);
+	virtio_transport_add_doorbells(transport);
 }
 
 void virtio_transport_disable_queue(struct virtio_transport *transport)
@@ -348,6 +368,7 @@ bool virtio_transport_reset_queue(struct virtio_transport *transport)
 	    virtio_device_queue_reset_locked(transport->device, queue->index) <
 		    0)
 		return false;
+	virtio_transport_remove_doorbell(transport, queue->index);
 	virtio_transport_default_queue(queue);
 	queue->reset = true;
 	virtio_transport_drain(queue);
@@ -385,13 +406,15 @@ static int virtio_transport_join_loop(struct virtio_transport *transport,
 }
 
 int virtio_transport_init(struct virtio_transport *transport,
-			  struct virtio_device *device, struct loop *loop,
+			  struct virtio_device *device, struct host *host,
+			  struct loop *loop,
 			  const struct virtio_transport_ops *ops, void *ctx)
 {
 	int ret;
 
 	*transport = (struct virtio_transport){
 		.device = device,
+		.host = host,
 		.ops = ops,
 		.ctx = ctx,
 		.lined = true,
@@ -410,6 +433,9 @@ int virtio_transport_init(struct virtio_transport *transport,
 
 void virtio_transport_fini(struct virtio_transport *transport)
 {
+	virtio_device_lock(transport->device);
+	virtio_transport_remove_doorbells(transport);
+	virtio_device_unlock(transport->device);
 	virtio_transport_leave_loop(transport);
 	virtio_device_free(transport->device);
 }

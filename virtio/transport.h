@@ -18,6 +18,8 @@
 
 #include "virtio/device.h"
 #include "vmm/base/error.h"
+#include "vmm/base/host.h"
+#include "vmm/base/log.h"
 #include "vmm/base/loop.h"
 
 /* ISR status (4.1.4.5) and InterruptStatus (4.2.2). */
@@ -44,6 +46,10 @@ struct virtio_transport_ops {
 	void (*config_interrupt)(void *ctx);
 	/* The driver has reset the device: so much for vectors. Or NULL. */
 	void (*reset)(void *ctx);
+	/* The doorbell of a queue. Return: whether the guest can reach its
+	 * register at present. */
+	bool (*doorbell)(const void *ctx, unsigned int index,
+			 struct host_doorbell *out);
 };
 
 struct virtio_transport_registers {
@@ -69,9 +75,12 @@ struct virtio_transport_queue {
 
 struct virtio_transport {
 	struct virtio_device *device; /* owned */
+	struct host *host;	      /* borrowed */
 	const struct virtio_transport_ops *ops;
-	void *ctx;  /* borrowed */
-	bool lined; /* interrupts go by the line, not by MSI-X */
+	void *ctx;	    /* borrowed */
+	bool lined;	    /* interrupts go by the line, not by MSI-X */
+	uint64_t doorbells; /* a bit for each queue that has one */
+	struct log_limit limit;
 	struct virtio_transport_registers regs;
 	struct virtio_transport_queue queues[VIRTIO_QUEUES_MAX];
 };
@@ -86,13 +95,15 @@ enum virtio_transport_area {
 /**
  * virtio_transport_init() - Listen to the device and its call eventfds.
  * @device: owned from success on
+ * @host: borrowed, for doorbells
  * @loop: main's, borrowed
  *
  * Loop's thread. Interrupts go by the line at first. Return: 0 or a negative
  * errno.
  */
 int virtio_transport_init(struct virtio_transport *transport,
-			  struct virtio_device *device, struct loop *loop,
+			  struct virtio_device *device, struct host *host,
+			  struct loop *loop,
 			  const struct virtio_transport_ops *ops, void *ctx);
 /* Free the device, too. Loop's thread, no vCPU running. */
 void virtio_transport_fini(struct virtio_transport *transport);
@@ -100,6 +111,17 @@ void virtio_transport_fini(struct virtio_transport *transport);
 /* A notification that no ioeventfd took. Any index; no lock. */
 void virtio_transport_kick(const struct virtio_transport *transport,
 			   uint64_t index);
+
+/*
+ * transport_doorbells.c. A queue has its doorbell from when the device looks at
+ * it until reset, if its register can be reached: KVM waits for a grace period
+ * whenever one comes or goes, and a guest without a driver shall not pay for
+ * that. Where the register is may only change between the two calls.
+ */
+void virtio_transport_add_doorbells(struct virtio_transport *transport);
+void virtio_transport_remove_doorbells(struct virtio_transport *transport);
+void virtio_transport_remove_doorbell(struct virtio_transport *transport,
+				      unsigned int index);
 
 /* device_feature and driver_feature, by their selects; 0 out of range. */
 uint32_t

@@ -148,6 +148,7 @@ int virtio_transport_restore(struct virtio_transport *transport,
 		return ret;
 	transport->regs = regs;
 	memcpy(transport->queues, queues, sizeof(queues));
+	virtio_transport_add_doorbells(transport);
 	virtio_transport_ack(transport, 0);
 	return 0;
 }

@@ -106,13 +106,15 @@ static void completion_list(struct completion *c, const struct option *option)
 
 /* --- Words --------------------------------------------------------------- */
 
-static void completion_options(const struct completion *c)
+static void completion_options(const struct completion *c, bool device)
 {
 	char name[64], text[MANUAL_TEXT_MAX];
 
 	for (size_t i = 0; i < option_table_count; i++) {
 		const struct option *option = &option_table[i];
 
+		if (!option_is_of(option, device))
+			continue;
 		snprintf(name, sizeof(name), "--%s", option->name);
 		manual_text(option, option->keys, text);
 		completion_offer(c, name, "", text);
@@ -120,9 +122,14 @@ static void completion_options(const struct completion *c)
 }
 
 /* The option whose value the word behind these is, or NULL. */
-static const struct option *completion_awaits(int count, char *const *words)
+static const struct option *completion_awaits(int count, char *const *words,
+					      bool device)
 {
-	struct option_words at = {.argc = count, .argv = words};
+	struct option_words at = {
+		.argc = count,
+		.argv = words,
+		.device = device,
+	};
 	const struct option *option = NULL;
 	const char *value;
 
@@ -138,9 +145,10 @@ static const struct option *completion_awaits(int count, char *const *words)
 }
 
 static void completion_option_words(struct completion *c, int count,
-				    char *const *words)
+				    char *const *words, bool device)
 {
-	const struct option *option = completion_awaits(count - 1, words);
+	const struct option *option =
+		completion_awaits(count - 1, words, device);
 	const char *value = NULL;
 
 	if (option) {
@@ -148,13 +156,14 @@ static void completion_option_words(struct completion *c, int count,
 		return;
 	}
 	if (c->typed[0] != '-') {
-		completion_offer_file(c);
+		if (!device)
+			completion_offer_file(c);
 		return;
 	}
 	if (c->typed[1])
 		option = option_words_find(c->typed, &value);
 	if (!option || !value) {
-		completion_options(c);
+		completion_options(c, device);
 		return;
 	}
 	c->lead_len = (size_t)(value - c->typed);
@@ -176,6 +185,13 @@ static void completion_verbs(const struct completion *c,
 {
 	for (const struct verb *verb = verbs; verb->name; verb++)
 		completion_offer(c, verb->name, "", verb->help);
+}
+
+static void completion_types(const struct completion *c)
+{
+	completion_offer(c, "block", "", NULL);
+	completion_offer(c, "net", "", NULL);
+	completion_offer(c, "rng", "", NULL);
 }
 
 static void completion_flags(const struct completion *c,
@@ -220,8 +236,12 @@ void completion_print(FILE *out, const struct verb *verbs, int count,
 		return;
 	for (int i = 1; i < count - 1; i++)
 		at += *words[i] != '-';
-	if (verb->options)
-		completion_option_words(&c, count - 1, words + 1);
+	if (verb->takes == VERB_TYPE && count == 2)
+		completion_types(&c);
+	else if (verb->takes == VERB_TYPE)
+		completion_option_words(&c, count - 2, words + 2, true);
+	else if (verb->options)
+		completion_option_words(&c, count - 1, words + 1, false);
 	else if (*word == '-')
 		completion_flags(&c, verb);
 	else

@@ -69,6 +69,22 @@ static void device_plan_add_rng(struct device_plan *plan,
 	snprintf(entry->option, sizeof(entry->option), "--rng");
 }
 
+/* Its label says what the guest sees, and that another program serves it. */
+static void device_plan_add_vhost_user(struct device_plan *plan,
+				       const struct virtio_vhost_options *vhost,
+				       size_t index)
+{
+	struct device_plan_entry *entry =
+		device_plan_add(plan, "vhost-user", index);
+
+	entry->type = vhost->type;
+	entry->vhost_user = true;
+	entry->options = vhost;
+	entry->common = &vhost->common;
+	snprintf(entry->option, sizeof(entry->option), "--vhost-user %s",
+		 vhost->type);
+}
+
 /* --- Places on the bus --------------------------------------------------- */
 
 static bool device_plan_is_pci(const struct device_plan_entry *entry)
@@ -159,7 +175,7 @@ int device_plan_make(struct device_plan *plan, const struct options *options,
 {
 	bool rng = options->rng_use == OPTIONS_RNG_ON;
 	size_t room = options->disks.count + options->nets.count +
-		      (console != NULL) + rng;
+		      options->vhost_users.count + (console != NULL) + rng;
 
 	*plan = (struct device_plan){.count = 0};
 	if (!room)
@@ -175,6 +191,9 @@ int device_plan_make(struct device_plan *plan, const struct options *options,
 		device_plan_add_console(plan, console);
 	if (rng)
 		device_plan_add_rng(plan, &options->rng);
+	for (size_t i = 0; i < options->vhost_users.count; i++)
+		device_plan_add_vhost_user(plan, &options->vhost_users.items[i],
+					   i);
 	for (size_t i = 0; i < plan->count; i++)
 		plan->entries[i].wish = plan->entries[i].common->slot;
 	return device_plan_place(plan, err);

@@ -16,6 +16,7 @@
 
 struct device_plan_entry {
 	const char *type;		     /* of virtio_table_find() */
+	bool vhost_user;		     /* or of vhost_frontend_ops() */
 	char label[VIRTIO_LABEL_MAX];	     /* "block0" */
 	char option[DEVICE_PLAN_OPTION_MAX]; /* "--disk a.img", cut if long */
 	const void *options;		     /* the type's; borrowed */

@@ -18,6 +18,7 @@
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
 #include "virtio/table.h"
+#include "virtio/vhost_frontend.h"
 #include "vmm/base/device.h"
 #include "vmm/device_plan.h"
 
@@ -63,7 +64,14 @@ static int devices_open_entry(const struct devices *devices,
 		.dry_run = devices->dry_run,
 	};
 
-	entry->ops = virtio_table_find(entry->plan->type);
+	if (entry->plan->vhost_user)
+		entry->ops = vhost_frontend_ops(entry->plan->type);
+	else
+		entry->ops = virtio_table_find(entry->plan->type);
+	if (!entry->ops && entry->plan->vhost_user)
+		return error_set(err, EINVAL,
+				 "%s: expected block, console, fs, net or rng",
+				 entry->plan->option);
 	if (!entry->ops)
 		return error_set(err, EOPNOTSUPP,
 				 "%s: this bantam has no such device",

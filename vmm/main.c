@@ -13,6 +13,7 @@
 #include "vmm/client.h"
 #include "vmm/completion.h"
 #include "vmm/config.h"
+#include "vmm/device_verb.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
 #include "vmm/manual.h"
@@ -21,6 +22,7 @@
 #include "vmm/verb.h"
 
 static int main_run(int argc, char **argv);
+static int main_device(int argc, char **argv);
 static int main_help(int argc, char **argv);
 
 static const char *const main_json[] = {"--json", NULL};
@@ -75,6 +77,18 @@ static const struct verb main_verbs[] = {
 		.flags = main_json,
 		.takes = VERB_MACHINE,
 		.run = client_stop,
+	},
+	{
+		.name = "device",
+		.usage = "TYPE --socket PATH|--fd N [options]",
+		.help = "serve a block, net or rng device over vhost-user",
+		.manual = "It serves one frontend after another, and ends with "
+			  "status 0 when it gets\n.Dv SIGTERM\nor\n"
+			  ".Dv SIGINT ,\n"
+			  "or when the connection of\n.Fl -fd\ndoes.",
+		.takes = VERB_TYPE,
+		.options = true,
+		.run = main_device,
 	},
 	{
 		.name = "doctor",
@@ -192,6 +206,34 @@ static int main_run(int argc, char **argv)
 			status = main_fail(&err);
 	} else {
 		status = main_run_machine(&options);
+	}
+	options_fini(&options);
+	return status;
+}
+
+/* --- device -------------------------------------------------------------- */
+
+static int main_device(int argc, char **argv)
+{
+	struct error err = {.text = ""};
+	struct options options;
+	int status = 0;
+
+	if (argc == 0) {
+		log_error("device: expected block, net or rng, found nothing");
+		return OUTCOME_EXIT_ERROR;
+	}
+	/* --help may stand in the type's place. */
+	if (options_parse_device(&options, argv[0], argc - (*argv[0] != '-'),
+				 argv + (*argv[0] != '-'), &err)) {
+		status = main_fail(&err);
+	} else if (options.help) {
+		manual_verb(stdout, main_find("device"));
+		status = main_flush();
+	} else {
+		log_set_level((enum log_level)options.log);
+		if (device_verb(&options, argv[0], &err))
+			status = main_fail(&err);
 	}
 	options_fini(&options);
 	return status;

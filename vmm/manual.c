@@ -117,14 +117,19 @@ static void manual_option(FILE *out, const struct option *option)
 }
 
 /* Commas are text in the options that say so. */
-static void manual_values(FILE *out)
+static void manual_values(FILE *out, bool device)
 {
 	const char *before = "but for";
 
-	fprintf(out, "\nSizes take K, M, G; times ms, s, m. A comma in a value "
-		     "is written twice,\n");
+	fprintf(out,
+		"\nSizes take K, M, G; times ms, s, m. A comma in a value "
+		"is written twice%s\n",
+		device ? ".\n" : ",");
+	if (device)
+		return;
 	for (size_t i = 0; i < option_table_count; i++) {
-		if (!option_table[i].raw)
+		if (!option_table[i].raw ||
+		    !option_is_of(&option_table[i], device))
 			continue;
 		fprintf(out, "%s --%s", before, option_table[i].name);
 		before = ",";
@@ -164,9 +169,10 @@ void manual_verb(FILE *out, const struct verb *verb)
 		manual_methods(out);
 	if (!verb->options)
 		return;
-	manual_values(out);
+	manual_values(out, verb->takes == VERB_TYPE);
 	for (size_t i = 0; i < option_table_count; i++)
-		manual_option(out, &option_table[i]);
+		if (option_is_of(&option_table[i], verb->takes == VERB_TYPE))
+			manual_option(out, &option_table[i]);
 }
 
 void manual_list(FILE *out, const struct verb *verbs)

@@ -331,6 +331,57 @@ static const struct option_key table_rng[] = {
 	TABLE_COMMON(struct options, rng.common),
 };
 
+#define TABLE_VHOST(member) \
+	.offset = offsetof(struct virtio_vhost_options, member)
+
+static const struct option_key table_vhost_user[] = {
+	{
+		.name = "type",
+		.value = "TYPE",
+		.type = OPTION_TEXT,
+		TABLE_VHOST(type),
+	},
+	{
+		.name = "socket",
+		.value = "PATH",
+		.type = OPTION_FILE,
+		TABLE_VHOST(socket),
+		.help = "where the backend listens",
+	},
+	{
+		.name = "tag",
+		.value = "TEXT",
+		.type = OPTION_TEXT,
+		TABLE_VHOST(tag),
+		.help = "fs: by which the guest mounts it",
+	},
+	{
+		.name = "queues",
+		.value = "N",
+		.type = OPTION_NUMBER,
+		TABLE_VHOST(queues),
+		.min = 1,
+		.max = 16,
+		.preset = "1",
+		.help = "block and fs: number of request queues",
+	},
+	TABLE_COMMON(struct virtio_vhost_options, common),
+};
+
+static const struct option_key table_socket[] = {
+	{.value = "PATH", .type = OPTION_FILE, TABLE_AT(device_socket)},
+};
+
+static const struct option_key table_fd[] = {
+	{
+		.value = "N",
+		.type = OPTION_NUMBER,
+		TABLE_AT(device_fd),
+		.min = 3,
+		.max = INT32_MAX,
+	},
+};
+
 static const struct option_key table_name[] = {
 	{.value = "NAME", .type = OPTION_NAME, TABLE_AT(name)},
 };
@@ -442,10 +493,11 @@ const struct option option_table[] = {
 		TABLE_KEYS(table_machine),
 		.help = "what hardware the guest finds; auto: by the kernel",
 		.manual = "On x86_64: the lean machine has hardware-reduced "
-			  "ACPI and no PIC, PIT or PM timer;\nthe legacy one "
+			  "ACPI\nand no PIC, PIT or PM timer;\nthe legacy one "
 			  "has what a guest that expects a PC looks for.\n"
 			  "On aarch64: the kernel finds the hardware by a "
-			  "device tree (dt, the default), or by ACPI tables.",
+			  "device tree\n(dt, the default), or by ACPI tables,\n"
+			  "by which it finds no real-time clock.",
 	},
 	{
 		.name = "serial",
@@ -463,6 +515,7 @@ const struct option option_table[] = {
 		.letter = 'd',
 		TABLE_KEYS(table_disk),
 		TABLE_LIST(disks),
+		.use = OPTION_OF_BOTH,
 		.help = "a disk: a raw image or a block device",
 		.manual = "The image stays locked while the machine runs.",
 	},
@@ -471,6 +524,7 @@ const struct option option_table[] = {
 		.letter = 'n',
 		TABLE_KEYS(table_net),
 		TABLE_LIST(nets),
+		.use = OPTION_OF_BOTH,
 		.help = "a network card; user: by passt, without privileges",
 	},
 	{
@@ -488,7 +542,34 @@ const struct option option_table[] = {
 		.name = "rng",
 		TABLE_KEYS(table_rng),
 		.bare = "on",
+		.use = OPTION_OF_BOTH,
 		.help = "a source of random numbers",
+	},
+	{
+		.name = "vhost-user",
+		TABLE_KEYS(table_vhost_user),
+		TABLE_LIST(vhost_users),
+		.help = "a device that another program serves: block, console, "
+			"fs, net or rng",
+		.manual = "The program listens on the socket, and gets the "
+			  "guest's memory.\n"
+			  "When it ends, or is silent for a second, the "
+			  "device fails.",
+	},
+	{
+		.name = "socket",
+		TABLE_KEYS(table_socket),
+		.use = OPTION_OF_DEVICE,
+		.words_only = true,
+		.help = "with the verb device: listen at this path",
+	},
+	{
+		.name = "fd",
+		TABLE_KEYS(table_fd),
+		.use = OPTION_OF_DEVICE,
+		.words_only = true,
+		.help = "with the verb device: serve whoever is connected to "
+			"this descriptor",
 	},
 	{
 		.name = "name",
@@ -567,12 +648,14 @@ const struct option option_table[] = {
 	{
 		.name = "log",
 		TABLE_KEYS(table_log),
+		.use = OPTION_OF_BOTH,
 		.help = "how much bantam itself says on stderr",
 	},
 	{
 		.name = "help",
 		.letter = 'h',
 		TABLE_KEYS(table_help),
+		.use = OPTION_OF_BOTH,
 		.words_only = true,
 		.help = "show this",
 	},
@@ -585,6 +668,12 @@ const size_t option_table_count =
 static bool table_is(const char *text, const char *name, size_t len)
 {
 	return strlen(text) == len && !memcmp(text, name, len);
+}
+
+bool option_is_of(const struct option *option, bool device)
+{
+	return option->use == OPTION_OF_BOTH ||
+	       (option->use == OPTION_OF_DEVICE) == device;
 }
 
 const struct option *option_find(const char *name, size_t len)

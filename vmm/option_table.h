@@ -30,6 +30,13 @@ enum option_type {
 	OPTION_TYPES,
 };
 
+/* Which verbs take it. */
+enum option_use {
+	OPTION_OF_RUN,
+	OPTION_OF_DEVICE,
+	OPTION_OF_BOTH,
+};
+
 struct option_key {
 	const char *name;   /* as it is written; NULL: the option's only key */
 	const char *value;  /* what help shows for a value; NULL: the choices */
@@ -54,7 +61,8 @@ struct option {
 	const char *manual; /* what only the manual page says: mdoc; or NULL */
 	const struct option_key *keys; /* the first is the main key */
 	size_t key_count;	       /* at most 32 */
-	char letter;		       /* 0 without */
+	enum option_use use;
+	char letter;	 /* 0 without */
 	bool raw;	 /* commas and equals signs mean nothing in its value */
 	bool words_only; /* for the command line, not for a file */
 	const char *bare; /* what it says without a value; NULL: it needs one */
@@ -69,6 +77,9 @@ struct option {
 /* In the order in which help lists them. */
 extern const struct option option_table[];
 extern const size_t option_table_count;
+
+/* Whether `bantam device` takes it; or else `bantam run`. */
+bool option_is_of(const struct option *option, bool device);
 
 /* The row of a name of @len bytes, or NULL. */
 const struct option *option_find(const char *name, size_t len);

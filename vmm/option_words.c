@@ -59,17 +59,24 @@ int option_words_next(struct option_words *words, const struct option **option,
 	if (words->at == words->argc)
 		return 0;
 	word = words->argv[words->at++];
+	if (words->device && (words->only_values || word[0] != '-'))
+		return error_set(err, EINVAL,
+				 "%s: expected an option; `bantam help device` "
+				 "lists them",
+				 word);
 	if (words->only_values || word[0] != '-' || !word[1]) {
 		*option = option_find_letter('k');
 		*value = word;
 		return 1;
 	}
 	*option = option_words_find(word, value);
+	if (*option && !option_is_of(*option, words->device))
+		*option = NULL;
 	if (!*option)
 		return error_set(err, EINVAL,
-				 "%s: unknown option; `bantam help run` lists "
+				 "%s: unknown option; `bantam help %s` lists "
 				 "them",
-				 word);
+				 word, words->device ? "device" : "run");
 	if (!*value && (*option)->keys[0].type == OPTION_FLAG)
 		*value = "on";
 	if (!*value && words_is_bare(words, *option))

@@ -17,6 +17,7 @@ struct option_words {
 	char *const *argv; /* borrowed; not NULL-terminated necessarily */
 	int at;
 	bool only_values; /* "--" was passed */
+	bool device;	  /* `bantam device`'s, and not `bantam run`'s */
 };
 
 /**
@@ -29,7 +30,7 @@ const struct option *option_words_find(const char *word, const char **value);
 
 /**
  * option_words_next() - The next option and its value.
- * @option: a word that is no option is a kernel
+ * @option: a word that is no option is a kernel, but for `bantam device`
  * @value: borrowed from the words; "on" for a flag that has none, and what
  *         the row says for an option that may be bare
  *

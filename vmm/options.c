@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "vmm/config.h"
 #include "vmm/option_layer.h"
@@ -16,10 +17,14 @@
  * Take those of the words' options that are for the command line only, or all
  * others.
  */
-static int options_take(struct option_layer *layer, int argc, char *const *argv,
-			bool words_only)
+static int options_take(struct option_layer *layer, bool device, int argc,
+			char *const *argv, bool words_only)
 {
-	struct option_words words = {.argc = argc, .argv = argv};
+	struct option_words words = {
+		.argc = argc,
+		.argv = argv,
+		.device = device,
+	};
 	const struct option *option = NULL;
 	const char *value = NULL;
 	int rc;
@@ -117,19 +122,76 @@ int options_parse(struct options *options, int argc, char *const *argv,
 
 	rc = option_layer_defaults(options, err);
 	if (!rc)
-		rc = options_take(&words, argc, argv, true);
+		rc = options_take(&words, false, argc, argv, true);
 	if (rc || options->help)
 		return rc;
 	/* The file first: the words lie above it. */
 	if (options->config)
 		rc = config_read(options, options->config, err);
 	if (!rc)
-		rc = options_take(&words, argc, argv, false);
+		rc = options_take(&words, false, argc, argv, false);
 	if (!rc)
 		rc = options_settle_stdio(options, err);
 	if (!rc)
 		rc = options_check_consoles(&options->consoles, err);
 	return rc ? rc : options_check(options, err);
+}
+
+/* How many devices of that type there are; -1 if it has no such thing. */
+static int options_count(const struct options *options, const char *type)
+{
+	if (!strcmp(type, "block"))
+		return (int)options->disks.count;
+	if (!strcmp(type, "net"))
+		return (int)options->nets.count;
+	return !strcmp(type, "rng") ? 1 : -1;
+}
+
+static int options_check_device(const struct options *options, const char *type,
+				struct error *err)
+{
+	const bool block = !strcmp(type, "block"), net = !strcmp(type, "net");
+	const int count = options_count(options, type);
+
+	if (count < 0)
+		return error_set(err, EINVAL,
+				 "device: expected block, net or rng, found "
+				 "\"%.32s\"",
+				 type);
+	if (!options->device_socket == !options->device_fd)
+		return error_set(err, EINVAL,
+				 "device: expected --socket PATH or --fd N, "
+				 "found %s",
+				 options->device_fd ? "both" : "neither");
+	if (count != 1)
+		return error_set(err, EINVAL,
+				 "device %s: expected one --%s, found %d", type,
+				 block ? "disk" : "net", count);
+	if ((!block && options->disks.count) || (!net && options->nets.count))
+		return error_set(err, EINVAL,
+				 "device %s: expected none of another type's "
+				 "options, found --%s",
+				 type,
+				 net || !options->nets.count ? "disk" : "net");
+	return 0;
+}
+
+int options_parse_device(struct options *options, const char *type, int argc,
+			 char *const *argv, struct error *err)
+{
+	struct option_layer words = {
+		.options = options,
+		.err = err,
+		.words = true,
+	};
+	int rc = option_layer_defaults(options, err);
+
+	if (!rc)
+		rc = options_take(&words, true, argc, argv, true);
+	if (rc || options->help)
+		return rc;
+	rc = options_take(&words, true, argc, argv, false);
+	return rc ? rc : options_check_device(options, type, err);
 }
 
 void options_fini(struct options *options)

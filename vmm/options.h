@@ -59,6 +59,11 @@ struct options_nets {
 	size_t count;
 };
 
+struct options_vhost_users {
+	struct virtio_vhost_options *items;
+	size_t count;
+};
+
 struct options_consoles {
 	struct options_console *items;
 	size_t count;
@@ -83,6 +88,11 @@ struct options {
 	struct options_consoles consoles;
 	unsigned int rng_use; /* enum options_rng */
 	struct virtio_rng_options rng;
+	struct options_vhost_users vhost_users;
+
+	/* Of `bantam device`: one of them. */
+	char *device_socket; /* NULL without */
+	uint64_t device_fd;  /* 0 without */
 
 	/* Its end. */
 	struct options_list expect;  /* extended regular expressions, checked */
@@ -114,6 +124,17 @@ struct options {
  */
 int options_parse(struct options *options, int argc, char *const *argv,
 		  struct error *err);
+
+/**
+ * options_parse_device() - The same for `bantam device TYPE`.
+ * @argc, @argv: the words behind the type
+ *
+ * What there is of the type's own options is checked: exactly one --disk for
+ * block and so on, and none of another type.
+ * Return: 0, -EINVAL or -ENOMEM.
+ */
+int options_parse_device(struct options *options, const char *type, int argc,
+			 char *const *argv, struct error *err);
 
 void options_fini(struct options *options);
 

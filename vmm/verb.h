@@ -13,6 +13,7 @@ enum verb_takes {
 	VERB_MACHINE, /* a machine's name */
 	VERB_METHOD,  /* the same, then a method of its control socket */
 	VERB_VERB,
+	VERB_TYPE, /* a type of device, then options */
 };
 
 struct verb {
@@ -22,7 +23,9 @@ struct verb {
 	const char *manual; /* what only the manual page says: mdoc; or NULL */
 	const char *const *flags; /* its own, NULL-terminated; NULL for none */
 	enum verb_takes takes;
-	bool options; /* takes the options of option_table.h */
+	/* Takes the options of option_table.h: those of `bantam device` if it
+	 * takes VERB_TYPE, else those of `bantam run`. */
+	bool options;
 	/* argv: the words behind the name. Return: the exit status. */
 	int (*run)(int argc, char **argv);
 };

@@ -78,9 +78,19 @@ static_assert(sizeof(struct efi_system_table) == 120, "4.3");
 static_assert(sizeof(struct efi_config_table) == 24, "4.6");
 static_assert(sizeof(struct efi_memory_descriptor) == 40, "7.2");
 
+/* struct linux_efi_memreserve of Linux's efi.h: a list, empty yet, of what the
+ * kernel keeps from a kernel that it hands over to, such as the tables that the
+ * GIC reads. */
+struct efi_memreserve {
+	le32 size;
+	le32 count;
+	le64 next;
+} __attribute__((packed));
+
 enum efi_tables {
 	EFI_ACPI_20_TABLE,
 	EFI_RT_PROPERTIES_TABLE,
+	EFI_MEMRESERVE_TABLE,
 	EFI_TABLES,
 };
 
@@ -93,7 +103,8 @@ struct efi_data {
 	le16 vendor[100];
 } __attribute__((packed));
 
-/* The second one: each region of RAM and, in one of them, the area. */
+/* The second one: each region of RAM and, in one of them, the area; behind that
+ * the list, which begins as zeros, as guest memory does. */
 #define EFI_MMAP_MAX (GUEST_MEM_REGIONS_MAX + 3)
 
 struct efi_mmap {
@@ -101,7 +112,14 @@ struct efi_mmap {
 	unsigned int count;
 };
 
+#define EFI_MEMRESERVE_OFFSET UINT64_C(0x1000)
+
 static_assert(sizeof(struct efi_data) <= EFI_GRANULE, "");
+static_assert(sizeof(((struct efi_mmap *)0)->desc) <= EFI_MEMRESERVE_OFFSET,
+	      "");
+static_assert(EFI_MEMRESERVE_OFFSET + sizeof(struct efi_memreserve) <=
+		      EFI_GRANULE,
+	      "");
 static_assert(EFI_SIZE == 2 * EFI_GRANULE, "data and map");
 
 /* 8868e871-e4f1-11d3-bc22-0080c73c8881 */
@@ -144,6 +162,26 @@ static const struct efi_guid efi_rt_properties_guid = {{
 	0xe9,
 }};
 
+/* 888eb0c6-8ede-4ff5-a8f0-9aee5cb977c2 */
+static const struct efi_guid efi_memreserve_guid = {{
+	0xc6,
+	0xb0,
+	0x8e,
+	0x88,
+	0xde,
+	0x8e,
+	0xf5,
+	0x4f,
+	0xa8,
+	0xf0,
+	0x9a,
+	0xee,
+	0x5c,
+	0xb9,
+	0x77,
+	0xc2,
+}};
+
 /* @base: where it is going to be */
 static void efi_fill_data(struct efi_data *data, uint64_t base, uint64_t rsdp)
 {
@@ -161,6 +199,10 @@ static void efi_fill_data(struct efi_data *data, uint64_t base, uint64_t rsdp)
 	data->table[EFI_RT_PROPERTIES_TABLE] = (struct efi_config_table){
 		.guid = efi_rt_properties_guid,
 		.table = le64_of(base + offsetof(struct efi_data, properties)),
+	};
+	data->table[EFI_MEMRESERVE_TABLE] = (struct efi_config_table){
+		.guid = efi_memreserve_guid,
+		.table = le64_of(base + EFI_GRANULE + EFI_MEMRESERVE_OFFSET),
 	};
 	memcpy(system->hdr.signature, "IBI SYST", 8);
 	system->hdr.revision = le32_of(EFI_REVISION);

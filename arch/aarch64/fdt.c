@@ -42,6 +42,9 @@ enum fdt_phandle {
 
 #define GPIO_ACTIVE_HIGH 0
 
+/* enum efi_secureboot_mode of Linux */
+#define EFI_SECURE_BOOT_DISABLED 2
+
 /* pci/pci.txt of IEEE 1275: the first of a PCI address's three cells */
 #define PCI_SPACE_MEM32 0x02000000
 #define PCI_SPACE_MEM64 0x03000000
@@ -374,6 +377,8 @@ static void fdt_add_efi(struct tree *tree, const struct efi_handoff *efi)
 	tree_u32(tree, "linux,uefi-mmap-size", efi->mmap_size);
 	tree_u32(tree, "linux,uefi-mmap-desc-size", efi->desc_size);
 	tree_u32(tree, "linux,uefi-mmap-desc-ver", efi->desc_version);
+	/* Debian's kernels take the others only with this one. */
+	tree_u32(tree, "linux,uefi-secure-boot", EFI_SECURE_BOOT_DISABLED);
 }
 
 /* Linux's dt-schema chosen.yaml. The seeds are what the guest randomises its

@@ -5,6 +5,7 @@
  */
 #include "arch/aarch64/its.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,9 +18,12 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+#define ITS_STATE 16 /* of 64 bits: room for all registers */
+
 struct its {
 	int dev_fd; /* owned */
 	struct vgic_regs regs;
+	uint64_t power_on[ITS_STATE];
 };
 
 /* IHI 0069, 12.19. KVM takes and gives 64 bits of each. */
@@ -48,7 +52,7 @@ static int its_control(const struct its *its, uint64_t what, const char *name,
 
 static int its_save(void *self, json_t **out)
 {
-	uint64_t state[16] = {0};
+	uint64_t state[ITS_STATE] = {0};
 	struct its *its = self;
 	int rc;
 
@@ -64,7 +68,7 @@ static int its_save(void *self, json_t **out)
 static int its_restore(void *self, const json_t *value, struct error *err)
 {
 	unsigned int rest = COUNT_OF(its_rows) - ITS_ROWS_CTLR;
-	uint64_t state[16];
+	uint64_t state[ITS_STATE];
 	struct its *its = self;
 	int rc;
 
@@ -85,8 +89,14 @@ static void its_reset(void *self)
 {
 	struct its *its = self;
 	struct error err;
+	int rc;
 
-	if (its_control(its, KVM_DEV_ARM_ITS_CTRL_RESET, "reset", &err))
+	/* Of the tables' registers KVM only clears the valid bit. */
+	rc = its_control(its, KVM_DEV_ARM_ITS_CTRL_RESET, "reset", &err);
+	if (!rc)
+		rc = vgic_regs_write(&its->regs, its->power_on, 0,
+				     COUNT_OF(its_rows), &err);
+	if (rc)
 		log_error("the ITS keeps its state over a reset: %s", err.text);
 }
 
@@ -130,6 +140,22 @@ int its_new(struct its **out, int vm_fd, struct error *err)
 	return 0;
 }
 
+/*
+ * KVM puts memory attributes of its own into what is written: the state to go
+ * back to is what it makes of the one it began with.
+ */
+static int its_note(struct its *its, struct error *err)
+{
+	int rc;
+
+	assert(vgic_regs_size(&its->regs) <= sizeof(its->power_on));
+	rc = vgic_regs_read(&its->regs, its->power_on, err);
+	if (!rc)
+		rc = vgic_regs_write(&its->regs, its->power_on, 0,
+				     COUNT_OF(its_rows), err);
+	return rc ? rc : vgic_regs_read(&its->regs, its->power_on, err);
+}
+
 int its_start(struct its *its, struct error *err)
 {
 	const uint64_t base = LAYOUT_GIC_ITS;
@@ -137,8 +163,9 @@ int its_start(struct its *its, struct error *err)
 
 	rc = its_control(its, KVM_DEV_ARM_VGIC_CTRL_INIT, "starting the ITS",
 			 err);
-	return rc ? rc
-		  : vgic_attr(its->dev_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
-			      KVM_VGIC_ITS_ADDR_TYPE, &base, "place of the ITS",
-			      err);
+	if (!rc)
+		rc = vgic_attr(its->dev_fd, KVM_DEV_ARM_VGIC_GRP_ADDR,
+			       KVM_VGIC_ITS_ADDR_TYPE, &base,
+			       "place of the ITS", err);
+	return rc ? rc : its_note(its, err);
 }

@@ -142,7 +142,7 @@ struct pl011 {
 
 static size_t pl011_capacity(const struct pl011_state *s)
 {
-	return s->lcr_h & LCR_H_FEN ? PL011_FIFO_SIZE : 1;
+	return (s->lcr_h & LCR_H_FEN) ? PL011_FIFO_SIZE : 1;
 }
 
 /* Does the receiver take in what is on its wire? */

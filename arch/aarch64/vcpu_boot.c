@@ -61,8 +61,8 @@ int vcpu_boot_model(int vm_fd, struct kvm_vcpu_init *model, struct error *err)
 	return 0;
 }
 
-int vcpu_boot_reset(int vcpu_fd, const struct kvm_vcpu_init *model,
-		    bool secondary, struct error *err)
+static int vcpu_boot_power_on(int vcpu_fd, const struct kvm_vcpu_init *model,
+			      bool secondary, struct error *err)
 {
 	struct kvm_vcpu_init init = *model;
 
@@ -75,13 +75,23 @@ int vcpu_boot_init(int vcpu_fd, const struct kvm_vcpu_init *model,
 		   bool secondary, struct error *err)
 {
 	const int feature = KVM_ARM_VCPU_SVE;
-	int rc = vcpu_boot_reset(vcpu_fd, model, secondary, err);
+	int rc = vcpu_boot_power_on(vcpu_fd, model, secondary, err);
 
 	/* With all vector lengths that the host has. */
 	if (!rc && vcpu_boot_has(model, KVM_ARM_VCPU_SVE))
 		rc = VCPU_BOOT_IOCTL(vcpu_fd, KVM_ARM_VCPU_FINALIZE, &feature,
 				     err);
 	return rc;
+}
+
+int vcpu_boot_reset(int vcpu_fd, const struct kvm_vcpu_init *model,
+		    bool secondary, struct error *err)
+{
+	int rc = vcpu_boot_power_on(vcpu_fd, model, secondary, err);
+
+	/* KVM switches the timer off, and leaves when it would fire. */
+	return rc ? rc
+		  : vcpu_reg_set64(vcpu_fd, KVM_REG_ARM_TIMER_CVAL, 0, err);
 }
 
 int vcpu_boot_enter(int vcpu_fd, uint64_t entry, uint64_t fdt,

@@ -3,7 +3,8 @@
 # same host, in turn, RUNS rounds (5): devices.sh [block] [net]. On a /dev/kvm:
 # the host's or, through tests/rig/run.sh, the rig's.
 #
-# From the environment: BANTAM (the program), B (the build folder), RUNS.
+# From the environment: BANTAM (the program), B (the build folder), RUNS, COUNT,
+# DIRECT_ONLY (not empty: block with O_DIRECT only).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -58,48 +59,67 @@ bench_pair() {
 		}
 		{ q[NR] = $1; b[NR] = $3; m[NR] = $4; r[NR] = $3 / $1 }
 		END {
-			printf "  %-28s QEMU %9.0f/s  bantam %9.0f/s (%.1f MB/s)  x%.2f\n",
+			printf "  %-36s QEMU %9.0f/s  bantam %9.0f/s (%.1f MB/s)  x%.2f\n",
 				name, median(q, NR), median(b, NR), median(m, NR),
 				median(r, NR)
 		}' "$work/rows"
 }
 
-# The host's own figure for the file, by the same kind of request.
+# bench_host_io RW SIZE DEPTH DIRECT: the host's own figure for $disk, by the
+# same kind of request.
 bench_host_io() {
 	command -v fio >/dev/null || return 0
-	fio --name=host --filename="$work/disk" --readonly --rw="$1" \
+	fio --name=host --filename="$disk" --readonly --rw="$1" --size=64M \
 		--bs="$2" --iodepth="$3" --direct="$4" --ioengine=io_uring \
 		--runtime=2 --time_based --minimal 2>/dev/null |
-		awk -F ';' '{ printf "  %-28s io_uring on the host %9.0f/s\n", "", $8 }'
+		awk -F ';' '{ printf "  %-36s io_uring on the host %9.0f/s\n", "", $8 }'
+}
+
+# bench_reads NAME: with the same devices, all kinds.
+bench_reads() {
+	local count=${COUNT:-4000}
+
+	bench_pair "4 KiB random, depth 1, $1" \
+		"what=read random=1 size=4096 depth=1 count=$count"
+	bench_host_io randread 4k 1 "$direct"
+	bench_pair "4 KiB random, depth 32, $1" \
+		"what=read random=1 size=4096 depth=32 count=$((4 * count))"
+	bench_host_io randread 4k 32 "$direct"
+	bench_pair "128 KiB sequential, $1" \
+		"what=read size=131072 depth=8 count=$((count / 2))"
+	bench_host_io read 128k 8 "$direct"
+}
+
+# What takes O_DIRECT: the file, or the rig's disk with the same bytes.
+bench_direct_disk() {
+	dd if="$disk" of=/dev/null bs=4096 count=1 iflag=direct \
+		status=none 2>/dev/null && return
+	[[ -b ${RIG_DISK-} ]] || return
+	cat "$disk" "$disk" "$disk" "$disk" |
+		dd of="$RIG_DISK" bs=1M iflag=fullblock oflag=direct status=none
+	disk=$RIG_DISK
 }
 
 bench_block() {
-	local cache direct count
+	local aio direct=0 disk=$work/disk
 
-	echo "== block: reads by a guest at CPL 3, 64 MiB file"
-	echo "   QEMU: ${q35[*]} -drive if=none,id=d,file=F,format=raw,aio=io_uring,cache=none|writeback -device virtio-blk-pci,drive=d,iothread=io,disable-legacy=on"
-	head -c 64M /dev/urandom >"$work/disk"
-	for cache in writeback none; do
-		direct=
-		[[ $cache == writeback ]] || direct=,direct
-		if [[ -n $direct ]] && ! dd if="$work/disk" of=/dev/null \
-			bs=4096 count=1 iflag=direct status=none 2>/dev/null; then
-			echo "   skip: cache=none: no O_DIRECT on $work"
-			continue
-		fi
-		qemu_device=(-drive "if=none,id=d,file=$work/disk,format=raw,aio=io_uring,cache=$cache"
-			-device "virtio-blk-pci,drive=d,iothread=io,disable-legacy=on")
-		bantam_device=(-d "$work/disk$direct")
-		count=${COUNT:-4000}
-		bench_pair "4 KiB random, depth 1, $cache" \
-			"what=read random=1 size=4096 depth=1 count=$count"
-		bench_host_io randread 4k 1 "$([[ -z $direct ]] && echo 0 || echo 1)"
-		bench_pair "4 KiB random, depth 32, $cache" \
-			"what=read random=1 size=4096 depth=32 count=$((4 * count))"
-		bench_host_io randread 4k 32 "$([[ -z $direct ]] && echo 0 || echo 1)"
-		bench_pair "128 KiB sequential, $cache" \
-			"what=read size=131072 depth=8 count=$((count / 2))"
-		bench_host_io read 128k 8 "$([[ -z $direct ]] && echo 0 || echo 1)"
+	echo "== block: reads by a guest at CPL 3, 64 MiB file in the page cache, or O_DIRECT"
+	echo "   QEMU: ${q35[*]} -drive if=none,id=d,file=F,format=raw,aio=io_uring|native,cache=writeback|none -device virtio-blk-pci,drive=d,iothread=io,disable-legacy=on"
+	head -c 64M /dev/urandom >"$disk"
+	qemu_device=(-drive "if=none,id=d,file=$disk,format=raw,aio=io_uring,cache=writeback"
+		-device "virtio-blk-pci,drive=d,iothread=io,disable-legacy=on")
+	bantam_device=(-d "$disk")
+	[[ -n ${DIRECT_ONLY-} ]] || bench_reads "page cache"
+	direct=1
+	if ! bench_direct_disk; then
+		echo "   skip: O_DIRECT: not for $disk, and there is no other disk"
+		return 0
+	fi
+	echo "   O_DIRECT: $disk"
+	bantam_device=(-d "$disk,direct")
+	for aio in io_uring native; do
+		qemu_device[1]="if=none,id=d,file=$disk,format=raw,aio=$aio,cache=none"
+		bench_reads "direct, $aio"
 	done
 	echo "   target: x1.0 at depth 1, x1.2 at depth 32"
 }

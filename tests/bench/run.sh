@@ -2,7 +2,7 @@
 # Prints the figures of docs/PERFORMANCE.md: what `make bench` runs. Ratios of
 # one run count; absolute times are this host's of this hour.
 #
-#   run.sh [start] [memory] [boot] [devices] [arm]     (default: all)
+#   run.sh [start] [memory] [boot] [devices] [tcp] [arm]     (default: all)
 #
 # From the environment: BANTAM (the program), B (the build folder), RUNS.
 set -euo pipefail
@@ -104,7 +104,29 @@ bench_devices() {
 	fi
 }
 
-[[ $# -gt 0 ]] || set -- start memory boot devices arm
+# TCP of a Linux guest, in the rig: see tcp.sh.
+bench_tcp() {
+	local kernel=$PWD/cache/x86_64/cloud share=$PWD/build/rig/x86_64
+	local module modules=()
+
+	tests/setup/kernels.sh cloud generic
+	mkdir -p "$share"
+	for module in virtio_ring virtio virtio_pci_legacy_dev \
+		virtio_pci_modern_dev virtio_pci failover net_failover \
+		virtio_blk virtio_net; do
+		modules+=(-m "$kernel/modules/$module.ko")
+	done
+	tests/setup/initramfs.sh -o "$share/tcp.cpio" "${modules[@]}" \
+		-f tests/rig/guest_devices.sh=devices.sh \
+		tests/bench/tcp_guest.sh
+	tests/setup/tools.sh "$share/tcp_tools.img" iperf3
+	tests/rig/run.sh --memory 3000 --timeout 900 -- \
+		env RUNS="${RUNS:-5}" BYTES="${BYTES:-16M}" BANTAM="$BANTAM" \
+		KERNEL="$kernel/vmlinuz" INITRD="$share/tcp.cpio" \
+		TOOLS="$share/tcp_tools.img" tests/bench/tcp.sh
+}
+
+[[ $# -gt 0 ]] || set -- start memory boot devices tcp arm
 for group; do
 	"bench_$group"
 done

@@ -17,7 +17,7 @@ cli()
 	judge "$name" $status "$expected" "$pattern"
 }
 
-verbs=(run ctl ps wait console stop doctor help)
+verbs=(run ctl ps wait console stop device doctor help)
 
 # --- Help ------------------------------------------------------------------------
 
@@ -43,6 +43,55 @@ cli usage_value 125 '2:--cpus.*1 to 64.*"0"' run k -c 0
 cli usage_no_kernel 125 '2:--kernel' run
 cli usage_expression 125 '2:--expect: .*Unmatched' run k --expect 'a('
 cli usage_name 125 '2:--name: .*"a/b"' run k --name a/b
+
+cli usage_device_nothing 125 '2:device: expected block, net or rng' device
+cli usage_device_type 125 '2:device: .*found "gpu"' \
+	device gpu --socket "$tmp/sock"
+cli usage_device_nowhere 125 '2:--socket PATH or --fd N, found neither' \
+	device rng
+cli usage_device_both 125 '2:found both' \
+	device rng --socket "$tmp/sock" --fd 9
+cli usage_device_no_disk 125 '2:expected one --disk, found 0' \
+	device block --socket "$tmp/sock"
+cli usage_device_other 125 "2:another type's options, found --disk" \
+	device rng --socket "$tmp/sock" --disk x
+cli usage_device_run 125 '2:--kernel: unknown option; .bantam help device' \
+	device rng --kernel x
+cli usage_device_word 125 '2:expected an option' \
+	device rng --socket "$tmp/sock" word
+cli usage_device_fd 125 '2:--fd 9: expected a stream socket' device rng --fd 9
+cli usage_device_file 125 '2:--socket' device rng --socket /dev/null
+cli usage_run_socket 125 '2:--socket: unknown option' run k --socket x
+cli usage_vhost_type 125 '2:--vhost-user gpu: expected block' \
+	run "$guests/poweroff.elf" --dry-run --vhost-user "gpu,socket=$tmp/sock"
+cli usage_vhost_socket 125 '2:start the backend first' \
+	run "$guests/poweroff.elf" --dry-run --vhost-user "rng,socket=$tmp/sock"
+
+# It listens, ends with SIGTERM, and leaves no socket behind.
+"$bantam" device rng --socket "$tmp/device.sock" >"$tmp/device.log" 2>&1 &
+device=$!
+for ((i = 0; i < 100; i++)); do
+	[ ! -S "$tmp/device.sock" ] || break
+	sleep 0.1
+done
+if [ -S "$tmp/device.sock" ]; then
+	cli device_socket_in_use 125 '2:another process listens there' \
+		device rng --socket "$tmp/device.sock"
+	kill -TERM "$device"
+	status=0
+	wait "$device" || status=$?
+	: >"$out"
+	cp "$tmp/device.log" "$err"
+	judge device_sigterm "$status" 0 ''
+	if [ -e "$tmp/device.sock" ]; then
+		not_ok device_leaves_no_socket 'it is still there'
+	else
+		ok device_leaves_no_socket
+	fi
+else
+	not_ok device_listens 'no socket in 10 s'
+	kill -KILL "$device"
+fi
 
 full_case()
 {
@@ -126,6 +175,8 @@ ln -s "$bantam" "$tmp/bin/bantam"
 touch "$tmp/file.one" "$tmp/file.two"
 complete_case complete_verb 'console ctl' 'bantam c'
 complete_case complete_option '--serial' 'bantam run -c 2 --ser'
+complete_case complete_device_type 'block net rng' 'bantam device '
+complete_case complete_device_option '--socket' 'bantam device rng --so'
 complete_case complete_choice 'file= null socket= stdio' 'bantam run --serial '
 complete_case complete_choice_behind_equals 'socket= stdio' 'bantam run --serial=s'
 complete_case complete_key 'k,entry=' 'bantam run -k k,e'

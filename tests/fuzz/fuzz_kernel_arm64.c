@@ -41,11 +41,11 @@ static void fuzz_load(const struct image *image, struct guest_mem *mem)
 	/* A failure has a message, and nothing but a negative errno. */
 	if (ret > 0 || (ret < 0 && err.text[0] == '\0'))
 		abort();
-	if (ret == 0 && (!guest_mem_span(mem, place.entry, 1) ||
-			 !guest_mem_span(mem, place.fdt, place.fdt_size) ||
-			 !guest_mem_span(mem, place.tables,
-					 place.tables_size) ||
-			 !guest_mem_span(mem, place.initrd, place.initrd_size)))
+	if (ret == 0 &&
+	    (!guest_mem_span(mem, place.entry, 1) ||
+	     !guest_mem_span(mem, place.fdt, place.fdt_size) ||
+	     !guest_mem_span(mem, place.tables, place.tables_size) ||
+	     !guest_mem_span(mem, place.initrd, place.initrd_size)))
 		abort();
 }
 

@@ -30,7 +30,7 @@ make_image()
 	truncate -s $((sectors * 512)) "$image"
 }
 
-# What virtio_block.c leaves: sectors 0 to 279 say which they are, but for
+# check_image DISK: what virtio_block.c leaves: sectors 0 to 279 say which they are, but for
 # those that it zeroed.
 check_image()
 {
@@ -39,7 +39,7 @@ check_image()
 			for (i = 0; i < 64; i++)
 				print (s >= 264 && s < 272) ? 0 : s * 64 + i
 	}' >"$tmp/expected"
-	od -An -v -t u8 -w8 -N $((280 * 512)) "$image" | tr -d ' ' |
+	od -An -v -t u8 -w8 -N $((280 * 512)) "$1" | tr -d ' ' |
 		cmp -s - "$tmp/expected"
 }
 
@@ -50,7 +50,7 @@ block_case()
 		-a "${2//,/ } sectors=$sectors" -d "$image,serial=disk-0${3-}"
 	[ -z "$kvm_missing" ] || return 0
 	# What it wrote is in the file.
-	if check_image; then
+	if check_image "$image"; then
 		ok "block_$1_image"
 	else
 		not_ok "block_$1_image" 'the file does not hold what was written'
@@ -65,29 +65,41 @@ done < <(ways)
 
 # As the last of them left it.
 vm block_ro 0 '^block:' virtio_block.elf -a "ro=1" -d "$image,ro"
-# On a file system that has O_DIRECT, of our own if need be.
+# A file on a file system that has O_DIRECT, the rig's disk where there is none,
+# or a file system of our own.
 case_direct()
 {
-	local dir=$tmp
+	local disk=$tmp/direct
 
 	needs_kvm block_direct || return 0
-	if ! dd if="$image" of=/dev/null bs=4096 count=1 iflag=direct \
+	truncate -s $((sectors * 512)) "$disk"
+	if ! dd if="$disk" of=/dev/null bs=4096 count=1 iflag=direct \
 		status=none 2>/dev/null; then
-		dir=$tmp/direct
-		mkdir "$dir"
-		truncate -s 16M "$tmp/direct.img"
-		mke2fs -q -t ext4 "$tmp/direct.img" 2>/dev/null
-		if ! mount -o loop "$tmp/direct.img" "$dir" 2>/dev/null; then
+		disk=${RIG_DISK-}
+	fi
+	if [ -z "$disk" ]; then
+		mkdir "$tmp/mnt"
+		truncate -s 16M "$tmp/mnt.img"
+		mke2fs -q -t ext4 "$tmp/mnt.img" 2>/dev/null
+		if ! mount -o loop "$tmp/mnt.img" "$tmp/mnt" 2>/dev/null; then
 			skip block_direct 'no file system with O_DIRECT here'
 			return 0
 		fi
+		disk=$tmp/mnt/disk
+		truncate -s $((sectors * 512)) "$disk"
 	fi
-	truncate -s $((sectors * 512)) "$dir/disk"
-	vm block_direct 0 '^block:' virtio_block.elf -d "$dir/disk,direct"
-	[ "$dir" = "$tmp" ] || umount "$dir"
+	vm block_direct 0 '^block:' virtio_block.elf -d "$disk,direct"
+	if check_image "$disk"; then
+		ok block_direct_image
+	else
+		not_ok block_direct_image 'the disk does not hold what was written'
+	fi
+	# Here requests are in flight indeed: the page cache answers at once.
+	vm hostile_direct 0 '2:rng0: failed until its driver resets it' virtio_hostile.elf -d "$disk,direct" \
+		--rng source=/dev/urandom
+	[ ! -d "$tmp/mnt" ] || umount "$tmp/mnt"
 }
 case_direct
-
 
 case_ephemeral()
 {

@@ -242,8 +242,7 @@ static void bad_queues(void)
 	bad_queue("areas overlap", at, at + 4096, at);
 }
 
-/* --- Registers
- * ----------------------------------------------------------------
+/* --- Registers --------------------------------------------------------------
  */
 
 /* Every byte of the structures with every size, then a reset. */
@@ -305,6 +304,152 @@ static void bars(void)
 	print("survived: bars\n");
 }
 
+/* --- In the middle of it
+ * ------------------------------------------------------
+ */
+
+#define DEPTH	    16
+#define CHUNK	    65536
+#define ROUNDS	    40
+#define CANARY	    0x5aa5c33cf00f9669ull
+#define BAR_FURTHER 0x2000000u
+
+static struct virtq busy_vq;
+static uint8_t busy_ring[VIRTQ_MEMORY] __attribute__((aligned(4096)));
+static uint64_t busy_data[DEPTH][CHUNK / 8] __attribute__((aligned(4096)));
+static uint8_t busy_statuses[DEPTH];
+
+static void busy_begin(void)
+{
+	virtio_begin(&disk,
+		     option_number("packed", 0) ? VIRTIO_F_RING_PACKED : 0);
+	virtq_setup(&busy_vq, &disk, 0, 64, busy_ring);
+	virtio_driver_ok(&disk);
+}
+
+/* DEPTH reads at once, which nobody has waited for yet. */
+static void busy_submit(void)
+{
+	static struct {
+		uint32_t type, reserved;
+		uint64_t sector;
+	} headers[DEPTH];
+
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		const struct virtio_buf bufs[] = {
+			{&headers[i], sizeof(headers[i]), false},
+			{busy_data[i], CHUNK, true},
+			{&busy_statuses[i], 1, true},
+		};
+
+		headers[i].sector = i * (CHUNK / 512);
+		busy_statuses[i] = 0xff;
+		check(virtq_add(&busy_vq, bufs, 3, i));
+	}
+	virtq_kick(&busy_vq);
+}
+
+static void busy_finish(void)
+{
+	uint32_t slot;
+
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		virtq_wait(&busy_vq, &slot);
+		check_eq(busy_statuses[slot], 0);
+	}
+}
+
+static void busy_fill(void)
+{
+	for (unsigned int i = 0; i < DEPTH; i++)
+		for (unsigned int j = 0; j < CHUNK / 8; j++)
+			busy_data[i][j] = CANARY;
+	for (unsigned int i = 0; i < sizeof(busy_ring) / 8; i++)
+		((uint64_t *)busy_ring)[i] = CANARY;
+	memset(busy_statuses, 0x77, sizeof(busy_statuses));
+}
+
+static void busy_check_untouched(void)
+{
+	for (unsigned int i = 0; i < DEPTH; i++) {
+		for (unsigned int j = 0; j < CHUNK / 8; j++)
+			check_eq(busy_data[i][j], CANARY);
+		check_eq(busy_statuses[i], 0x77);
+	}
+	for (unsigned int i = 0; i < sizeof(busy_ring) / 8; i++)
+		check_eq(((uint64_t *)busy_ring)[i], CANARY);
+}
+
+/* 21: once a reset reads as complete, memory is the driver's again. The other
+ * device's answers give the first one time to do wrong. */
+static void reset_in_flight(void)
+{
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		busy_begin();
+		busy_submit();
+		for (unsigned int i = 0; i < round * 50; i++)
+			asm volatile("pause");
+		virtio_reset(&disk);
+		busy_fill();
+		check_works();
+		check_works();
+		busy_check_untouched();
+	}
+	busy_begin();
+	busy_submit();
+	busy_finish();
+	print("survived: reset in flight\n");
+}
+
+/* Where the driver finds the registers after the BAR has gone @by further. */
+static void busy_shift(int64_t by)
+{
+	disk.common += (uint64_t)by;
+	disk.notify += (uint64_t)by;
+	disk.isr += (uint64_t)by;
+	disk.config += (uint64_t)by;
+	disk.msix_table += (uint64_t)by;
+	busy_vq.doorbell += (uint64_t)by;
+}
+
+/* 24: what is in flight arrives, the doorbell is at the new place, and nothing
+ * is at the old one. */
+static void move_in_flight(void)
+{
+	unsigned int reg = 0x10;
+	uint64_t old;
+	uint32_t home;
+
+	while (!pci_read32(disk.devfn, reg))
+		reg += 4;
+	home = pci_read32(disk.devfn, reg);
+	busy_begin();
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		old = disk.common;
+		busy_submit();
+		pci_write32(disk.devfn, reg, (home & ~0xfu) + BAR_FURTHER);
+		busy_finish();
+		check_eq(read32(old), 0xffffffff);
+		busy_shift(BAR_FURTHER);
+		busy_submit();
+		pci_write32(disk.devfn, reg, home);
+		busy_shift(-(int64_t)BAR_FURTHER);
+		busy_finish();
+		check_eq(virtio_status(&disk) & VIRTIO_NEEDS_RESET, 0);
+	}
+	print("survived: bar moves in flight\n");
+}
+
+static void in_flight(void)
+{
+	reset_in_flight();
+	if (!disk.mmio)
+		move_in_flight();
+	virtio_begin(&disk, 0);
+	virtq_setup(&disk_vq, &disk, 0, SIZE, disk_ring);
+	virtio_driver_ok(&disk);
+}
+
 static int drive(void)
 {
 	/* What the two indirect descriptors that point to it find. */
@@ -325,6 +470,7 @@ static int drive(void)
 	registers();
 	if (!rng.mmio)
 		bars();
+	in_flight();
 	check_disk();
 	print("survived\n");
 	return 0;

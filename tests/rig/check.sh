@@ -31,7 +31,7 @@ done
 B=${B:-build/$arch}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
 UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
-limit=${RIG_LIMIT:-1500} # seconds, all rigs together
+limit=${RIG_LIMIT:-1800} # seconds, all rigs together
 flavour=generic
 [[ $arch != x86_64 ]] || flavour=cloud
 kernel=cache/$arch/$flavour
@@ -75,7 +75,8 @@ check_prepare_linux() {
 	for module in button evdev gpio_keys pvpanic pvpanic-mmio virtio_ring \
 		virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
 		virtio_mmio failover net_failover virtio_blk virtio_net \
-		virtio_console virtio-rng; do
+		virtio_console virtio-rng crc32c_generic crc16 mbcache jbd2 \
+		ext4; do
 		[[ ! -e $kernel/modules/$module.ko ]] ||
 			modules+=(-m "$kernel/modules/$module.ko")
 	done

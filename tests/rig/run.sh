@@ -8,7 +8,9 @@
 # The command sees this host's file system, in the same working directory, and
 # may write anywhere: the writes are dropped at the end, but for those below
 # $RIG_SHARE, which is build/rig/ARCH on both sides. It is root there, has no
-# stdin, no network, one CPU, and a /dev/kvm that every user may open. Of the
+# stdin, no network, one CPU, and a /dev/kvm that every user may open. $RIG_DISK
+# there is a disk of its own for whoever wants a block device: 256 MiB, empty,
+# with O_DIRECT and discard, 512 byte sectors on blocks of 4 KiB. Of the
 # environment it gets PATH, TERM, CI, BANTAM*, RIG_* and the sanitizers'
 # options. Its output streams to stdout and stderr while it runs and its exit
 # status becomes ours; 124 when the time is up, 125 when the rig itself fails,
@@ -61,7 +63,7 @@ kernel=cache/$arch/generic
 root=/
 [[ $arch == "$(uname -m)" ]] || root=$repo/cache/$arch/root
 initramfs=$share/init.cpio
-export RIG_SHARE=$share
+export RIG_SHARE=$share RIG_DISK=/dev/vda
 
 # The rig's own initramfs, made anew when one of its sources is newer.
 run_initramfs() {
@@ -141,6 +143,8 @@ run_start_qemu() {
 		-chardev "pipe,id=poke,path=$run/poke" "${second[@]}" \
 		-chardev "pipe,id=monitor,path=$run/monitor" \
 		-mon chardev=monitor,mode=readline \
+		-drive "if=none,id=disk,file=$run/disk,format=raw,cache=unsafe,discard=unmap" \
+		-object iothread,id=io -device "virtio-blk-pci,drive=disk,iothread=io,disable-legacy=on,$disk" \
 		-initrd "$initramfs" -append "$append" \
 		-virtfs "local,path=$root,mount_tag=rootfs,readonly=on,$nine" \
 		-virtfs "local,path=$repo,mount_tag=repo,readonly=on,$nine" \
@@ -237,6 +241,8 @@ append+=" unknown_nmi_panic"
 append+=" rig.repo=$repo rig.run=$run"
 [[ $root == / ]] || append+=" rig.foreign"
 nine=security_model=none,multidevs=remap
+disk=logical_block_size=512,physical_block_size=4096,opt_io_size=65536
+truncate -s 256M "$run/disk"
 
 mkfifo "$run"/{monitor.in,monitor.out,never,poke.in,poke.out}
 # Both ends, so that nothing waits for QEMU to open the others.

@@ -26,6 +26,7 @@ modules=(
 	vsock vmw_vsock_virtio_transport_common vhost_vsock
 	button evdev pvpanic pvpanic-pci pvpanic-mmio
 	gpio-pl061 gpio_keys rtc-pl031
+	crc32c_generic crc16 mbcache jbd2 ext4
 )
 
 kernels_meta_package() {

@@ -395,6 +395,7 @@ START_TEST(ring_refuses_all_else)
 }
 END_TEST
 
+/* Letting go of what it has is all: block_uring_free() does. */
 START_TEST(ring_refuses_to_register_more)
 {
 	struct block_uring *uring;
@@ -410,7 +411,14 @@ START_TEST(ring_refuses_to_register_more)
 			 -1);
 	ck_assert_int_eq(errno, EACCES);
 	ck_assert_int_eq(syscall(SYS_io_uring_register, ring,
+				 IORING_REGISTER_FILES_UPDATE, &iov, 1),
+			 -1);
+	ck_assert_int_eq(errno, EACCES);
+	ck_assert_int_eq(syscall(SYS_io_uring_register, ring,
 				 IORING_UNREGISTER_FILES, NULL, 0),
+			 0);
+	ck_assert_int_eq(syscall(SYS_io_uring_register, ring,
+				 IORING_REGISTER_FILES, &fd, 1),
 			 -1);
 	ck_assert_int_eq(errno, EACCES);
 	block_uring_free(uring);

@@ -13,6 +13,7 @@
 #include <check.h>
 
 #include "tests/unit/support/capture.h"
+#include "vmm/base/guest_fault.h"
 
 #define MIB	  UINT64_C(0x100000)
 #define LOW_BASE  UINT64_C(0)
@@ -50,6 +51,25 @@ START_TEST(new_with_regions_describes_them)
 	ck_assert_int_eq(fstat(guest_mem_fd(mem), &st), 0);
 	ck_assert_uint_eq((uint64_t)st.st_size, LOW_SIZE + HIGH_SIZE);
 	ck_assert_int_eq(fcntl(guest_mem_fd(mem), F_GETFD), FD_CLOEXEC);
+}
+END_TEST
+
+/* Huge pages back only what lies alike in file, host and guest. */
+START_TEST(new_with_regions_lies_at_huge_page)
+{
+	struct guest_mem *others[3];
+	const struct guest_mem_region region = {0, 3 * MIB};
+	struct error err;
+
+	for (size_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(guest_mem_new(&others[i], &region, 1, 0, &err),
+				 0);
+		ck_assert_uint_eq((uintptr_t)guest_mem_span(others[i], 0, 1) %
+					  (2 * MIB),
+				  0);
+	}
+	for (size_t i = 0; i < 3; i++)
+		guest_mem_free(others[i]);
 }
 END_TEST
 
@@ -283,6 +303,119 @@ START_TEST(discard_with_content_gives_zero_pages)
 }
 END_TEST
 
+/* --- Memory of another process's ---------------------------------------- */
+
+static struct guest_mem *other;
+
+static int sealed_file(uint64_t size, int seals)
+{
+	int fd = memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, seals), 0);
+	return fd;
+}
+
+START_TEST(add_maps_the_file_at_its_offset)
+{
+	const struct guest_mem_region low = {0, MIB}, high = {4 * MIB, MIB};
+	int fd = sealed_file(3 * MIB, F_SEAL_SHRINK);
+	struct error err = {""};
+	char buf[2];
+
+	ck_assert_int_eq(guest_mem_new_empty(&other), 0);
+	ck_assert_ptr_null(guest_mem_span(other, 0, 1));
+	ck_assert_int_eq(guest_mem_add(other, &low, fd, 2 * MIB, &err), 0);
+	ck_assert_int_eq(guest_mem_add(other, &high, fd, MIB, &err), 0);
+	ck_assert_int_eq(pwrite(fd, "hi", 2, 2 * MIB), 2);
+	close(fd);
+	ck_assert_int_eq(guest_mem_read(other, 0, buf, 2), 0);
+	ck_assert_mem_eq(buf, "hi", 2);
+	ck_assert_ptr_null(guest_mem_span(other, MIB - 1, 2));
+	ck_assert_int_eq(guest_mem_remove(other, &low), 0);
+	ck_assert_int_eq(guest_mem_remove(other, &low), -ENOENT);
+	ck_assert_ptr_null(guest_mem_span(other, 0, 1));
+	ck_assert_ptr_nonnull(guest_mem_span(other, high.base, MIB));
+	ck_assert_uint_eq(guest_mem_size(other), MIB);
+	guest_mem_free(other);
+}
+END_TEST
+
+static const struct {
+	struct guest_mem_region region;
+	uint64_t offset;
+	int says;
+} wrong_regions[] = {
+	{{0, 0}, 0, -EINVAL},
+	{{0, 100}, 0, -EINVAL},
+	{{1, 4096}, 0, -EINVAL},
+	{{UINT64_MAX - 4095, 8192}, 0, -EINVAL},
+	{{8 * MIB, 2 * MIB}, 0, -EINVAL},
+	{{8 * MIB, 4096}, MIB, -EINVAL},
+	{{8 * MIB, 4096}, UINT64_MAX - 100, -EINVAL},
+	{{MIB - 4096, 8192}, 0, -EEXIST},
+};
+
+START_TEST(add_impossible_region_is_refused)
+{
+	const struct guest_mem_region first = {0, MIB};
+	int fd = sealed_file(MIB, F_SEAL_SHRINK);
+	struct error err = {""};
+
+	ck_assert_int_eq(guest_mem_new_empty(&other), 0);
+	ck_assert_int_eq(guest_mem_add(other, &first, fd, 0, &err), 0);
+	ck_assert_int_eq(guest_mem_add(other, &wrong_regions[_i].region, fd,
+				       wrong_regions[_i].offset, &err),
+			 wrong_regions[_i].says);
+	ck_assert(err.text[0]);
+	ck_assert_uint_eq(guest_mem_size(other), MIB);
+	close(fd);
+	guest_mem_free(other);
+}
+END_TEST
+
+START_TEST(add_more_than_there_are_slots_is_refused)
+{
+	int fd = sealed_file(MIB, F_SEAL_SHRINK);
+	struct error err = {""};
+
+	ck_assert_int_eq(guest_mem_new_empty(&other), 0);
+	for (unsigned int i = 0; i <= GUEST_MEM_SLOTS_MAX; i++) {
+		const struct guest_mem_region region = {i * 2 * MIB, 4096};
+
+		ck_assert_int_eq(guest_mem_add(other, &region, fd, 0, &err),
+				 i < GUEST_MEM_SLOTS_MAX ? 0 : -ENOSPC);
+	}
+	close(fd);
+	guest_mem_free(other);
+}
+END_TEST
+
+/* Nobody catches what would follow; then somebody does. */
+START_TEST(add_of_a_file_that_can_be_cut_needs_a_handler)
+{
+	const struct guest_mem_region region = {0, 2 * MIB};
+	int fd = sealed_file(2 * MIB, 0);
+	struct error err = {""};
+	char buf[1] = "x";
+
+	ck_assert_int_eq(guest_mem_new_empty(&other), 0);
+	ck_assert_int_eq(guest_mem_add(other, &region, fd, 0, &err), -EPERM);
+	ck_assert_ptr_nonnull(strstr(err.text, "F_SEAL_SHRINK"));
+	ck_assert_int_eq(guest_fault_install(NULL), 0);
+	ck_assert_int_eq(guest_mem_add(other, &region, fd, 0, &err), 0);
+	ck_assert_int_eq(guest_mem_write(other, MIB, "x", 1), 0);
+	ck_assert(!guest_fault_take());
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	ck_assert_int_eq(guest_mem_read(other, MIB, buf, 1), 0);
+	ck_assert_int_eq(buf[0], 0);
+	ck_assert(guest_fault_take());
+	ck_assert(!guest_fault_take());
+	close(fd);
+	guest_mem_free(other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guest_mem");
@@ -292,6 +425,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, new_with_regions_describes_them);
+	tcase_add_test(tcase, new_with_regions_lies_at_huge_page);
 	tcase_add_test(tcase, new_with_memfd_cannot_be_cut);
 	tcase_add_test(tcase, new_with_bad_regions_is_refused);
 	tcase_add_test(tcase, new_without_huge_pages_says_what_to_do);
@@ -306,6 +440,11 @@ int main(void)
 	tcase_add_test(tcase, read_file_with_enough_copies);
 	tcase_add_test(tcase, read_file_with_bad_range_is_refused);
 	tcase_add_test(tcase, discard_with_content_gives_zero_pages);
+	tcase_add_test(tcase, add_maps_the_file_at_its_offset);
+	tcase_add_loop_test(tcase, add_impossible_region_is_refused, 0,
+			    sizeof(wrong_regions) / sizeof(wrong_regions[0]));
+	tcase_add_test(tcase, add_more_than_there_are_slots_is_refused);
+	tcase_add_test(tcase, add_of_a_file_that_can_be_cut_needs_a_handler);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

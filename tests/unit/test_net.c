@@ -409,6 +409,20 @@ START_TEST(rx_broken_ring_needs_reset)
 }
 END_TEST
 
+START_TEST(rx_broken_ring_behind_a_long_frame_needs_reset)
+{
+	begin(ALL_OFFLOADS, MODEL_DRIVER_ALL);
+	net_driver_give(&driver, 0, 3, 1000);
+	arrive(100, 1);
+	settle();
+	ck_assert_uint_eq(expect_received(100, 1), 1);
+	ring_driver_avail(driver.guest.rings[0])->idx = htole16(1000);
+	arrive(3000, 2);
+	settle();
+	expect_reset_mends();
+}
+END_TEST
+
 START_TEST(tx_writable_buffer_needs_reset)
 {
 	begin(0, MODEL_DRIVER_ALL);
@@ -878,6 +892,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, rx_readable_buffer_needs_reset);
 	tcase_add_loop_test(tc, rx_buffer_below_a_header_needs_reset, 0, 2);
 	tcase_add_test(tc, rx_broken_ring_needs_reset);
+	tcase_add_test(tc, rx_broken_ring_behind_a_long_frame_needs_reset);
 	tcase_add_test(tc, tx_writable_buffer_needs_reset);
 	tcase_add_test(tc, tx_broken_ring_needs_reset);
 	tcase_add_test(tc, tx_lengths_that_cannot_be_are_dropped);

@@ -297,6 +297,21 @@ START_TEST(open_user_passt_that_fails_is_quoted)
 }
 END_TEST
 
+/* SO_SNDBUF of a socket, -1: of a Unix stream that nobody has enlarged. */
+static int send_buffer(int fd)
+{
+	int ends[2], size;
+	socklen_t len = sizeof(size);
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	ck_assert_int_eq(getsockopt(fd < 0 ? ends[0] : fd, SOL_SOCKET,
+				    SO_SNDBUF, &size, &len),
+			 0);
+	close(ends[0]);
+	close(ends[1]);
+	return size;
+}
+
 START_TEST(open_user_gives_passt_just_what_it_needs)
 {
 	char one[] = "8080:80", two[] = "[::1]:9:10", *items[] = {one, two};
@@ -335,6 +350,8 @@ START_TEST(open_user_gives_passt_just_what_it_needs)
 	ck_assert_msg(strstr(text, "\n0 1 10 2 3 ") != NULL ||
 			      strstr(text, "\n0 1 2 3 ") != NULL,
 		      "%s", text);
+	ck_assert_int_gt(send_buffer(resources.fds[NET_USER_STREAM]),
+			 send_buffer(-1));
 	syscall(SYS_pidfd_send_signal, resources.fds[NET_USER_PID], SIGKILL,
 		NULL, 0);
 	virtio_resources_fini(&resources);

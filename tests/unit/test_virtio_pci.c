@@ -302,9 +302,10 @@ START_TEST(pci_doorbells_follow_the_bar)
 	const uint64_t first = board.bar, second = first + 0x100000;
 
 	virtio_board_start(&board, VERSION);
-	for (unsigned int i = 0; i < MOCK_DEVICE_QUEUES; i++)
+	for (unsigned int i = 0; i < MOCK_DEVICE_QUEUES; i += 2)
 		ck_assert_int_eq(doorbell(first, i)->fd,
 				 virtio_device_kick_fd(board.device, i));
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
 	virtio_board_pci_set(&board, PCI_BASE_ADDRESS_0, 4, (uint32_t)second);
 	ck_assert_ptr_null(doorbell(first, 0));
 	ck_assert_ptr_nonnull(doorbell(second, 0));
@@ -320,16 +321,50 @@ START_TEST(pci_doorbells_follow_the_bar)
 	virtio_board_pci_set(&board, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
 	board.bar = first;
 	virtio_board_exchange(&board, 0, "back");
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
+}
+END_TEST
+
+/* Whatever the BAR does meanwhile. */
+START_TEST(pci_doorbells_without_a_driver_are_none)
+{
+	const uint64_t second = board.bar + 0x100000;
+	struct virtqueue_config config = virtio_guest_ring(&guest, 0, false);
+
+	virtio_board_negotiate(&board, VERSION);
+	virtio_board_set_up(&board, 0, &config);
+	virtio_board_pci_set(&board, PCI_BASE_ADDRESS_0, 4, (uint32_t)second);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
+	board.bar = second;
+	virtio_board_start(&board, VERSION);
+	ck_assert_ptr_nonnull(doorbell(second, 0));
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, 0);
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
+	virtio_board_set_status(&board, 0);
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, 0);
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
+}
+END_TEST
+
+/* DRIVER_OK while nothing is decoded, as by PCI configuration access. */
+START_TEST(pci_doorbells_come_with_the_bar_after_the_driver)
+{
+	virtio_board_start(&board, VERSION);
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, 0);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
+	virtio_board_pci_set(&board, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
+	virtio_board_exchange(&board, 2, "late");
 }
 END_TEST
 
 START_TEST(pci_doorbell_refused_works_without)
 {
 	board.fake.doorbell_add_error = -ENOSPC;
-	virtio_board_pci_set(&board, PCI_COMMAND, 2, 0);
-	virtio_board_pci_set(&board, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
-	ck_assert_uint_eq(board.fake.doorbell_count, 0);
 	virtio_board_start(&board, VERSION);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
 	virtio_board_exchange(&board, 2, "slow");
 	board.fake.doorbell_add_error = 0;
 }
@@ -847,6 +882,8 @@ static Suite *suite(void)
 	tcase_add_test(tc, pci_queue_enable_of_zero_is_ignored);
 	tcase_add_test(tc, pci_isr_is_cleared_by_its_read_alone);
 	tcase_add_test(tc, pci_doorbells_follow_the_bar);
+	tcase_add_test(tc, pci_doorbells_without_a_driver_are_none);
+	tcase_add_test(tc, pci_doorbells_come_with_the_bar_after_the_driver);
 	tcase_add_test(tc, pci_doorbell_refused_works_without);
 	tcase_add_test(tc, pci_notify_anywhere_is_harmless);
 	suite_add_tcase(s, tc);

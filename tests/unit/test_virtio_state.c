@@ -102,6 +102,7 @@ static void pass_on(void)
 	restore_other(bus, first);
 	second = virtio_board_save(&other);
 	ck_assert(json_equal(first, second));
+	ck_assert_uint_eq(other.fake.doorbell_count, board.fake.doorbell_count);
 	json_decref(first);
 	json_decref(second);
 	json_decref(bus);

@@ -3,6 +3,7 @@
 #include "virtio/transport.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,6 +246,48 @@ START_TEST(transport_reset_takes_interrupts_back)
 }
 END_TEST
 
+/* Whether an interrupt of queue 0 waits, after it was made to if so told. */
+static bool call_waits(bool make)
+{
+	struct pollfd call = {
+		.fd = virtio_device_call_fd(board.device, 0),
+		.events = POLLIN,
+	};
+
+	if (make)
+		ck_assert_int_eq(eventfd_write(call.fd, 1), 0);
+	virtio_board_turn(&board);
+	return poll(&call, 1, 0) == 1;
+}
+
+START_TEST(transport_interrupt_not_looked_at_is_not_taken_again)
+{
+	start();
+	ck_assert(!call_waits(true));
+	ck_assert(virtio_board_line(&board));
+	/* The second time nobody listens any more. */
+	ck_assert(call_waits(true));
+	ck_assert(call_waits(true));
+	ck_assert_uint_eq(virtio_board_isr(&board), 1);
+	ck_assert(!virtio_board_line(&board));
+	/* It may be for a buffer that the driver has not seen. */
+	ck_assert(!call_waits(false));
+	ck_assert(virtio_board_line(&board));
+	ck_assert_uint_eq(virtio_board_isr(&board), 1);
+
+	/* Nor does the next driver have to do with it. */
+	ck_assert(!call_waits(true));
+	ck_assert(call_waits(true));
+	virtio_board_set_status(&board, 0);
+	ck_assert(!call_waits(false));
+	ck_assert(!virtio_board_line(&board));
+	virtio_guest_free_rings(&guest);
+	start();
+	ck_assert(!call_waits(true));
+	ck_assert(virtio_board_line(&board));
+}
+END_TEST
+
 static const struct virtqueue_config *next_rings;
 
 /* What a vCPU does in a storm of resets (21), and the loop beside it. */
@@ -472,6 +515,44 @@ START_TEST(transport_activate_refused_needs_reset)
 END_TEST
 
 /* 19. */
+START_TEST(transport_doorbells_are_from_driver_ok_to_reset)
+{
+	struct virtqueue_config config = virtio_guest_ring(&guest, 1, false);
+
+	for (unsigned int i = 0; i < 2; i++) {
+		virtio_board_negotiate(&board, VERSION);
+		virtio_board_set_up(&board, 1, &config);
+		virtio_board_notify(&board, 1);
+		ck_assert_uint_eq(board.fake.doorbell_count, 0);
+		virtio_board_drive(&board);
+		ck_assert_uint_eq(board.fake.doorbell_count, 1);
+		ck_assert_int_eq(board.fake.doorbells[0].fd,
+				 virtio_device_kick_fd(board.device, 1));
+		virtio_board_drive(&board);
+		ck_assert_uint_eq(board.fake.doorbell_count, 1);
+		virtio_board_set_status(&board, 0);
+		ck_assert_uint_eq(board.fake.doorbell_count, 0);
+	}
+	virtio_board_turn(&board);
+	expect_works();
+	board.ops->reset(board.self);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
+}
+END_TEST
+
+/* Nobody would look. */
+START_TEST(transport_doorbells_not_activated_are_none)
+{
+	virtio_board_negotiate(&board, VERSION);
+	virtio_board_select(&board, 0);
+	virtio_board_enable(&board);
+	virtio_board_drive(&board);
+	ck_assert_uint_eq(virtio_board_status(&board), ALIVE | NEEDS_RESET);
+	ck_assert_uint_eq(board.fake.doorbell_count, 0);
+	expect_works();
+}
+END_TEST
+
 START_TEST(transport_notify_of_nothing_is_harmless)
 {
 	static const uint32_t queues[] = {1, MOCK_DEVICE_QUEUES, 63};
@@ -501,8 +582,10 @@ START_TEST(transport_queue_reset_takes_up_again)
 
 	virtio_board_start(&board, VERSION | BIT(VIRTIO_F_RING_RESET));
 	virtio_board_exchange(&board, 0, "before");
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
 	virtio_board_select(&board, 0);
 	virtio_board_reset_queue(&board);
+	ck_assert_uint_eq(board.fake.doorbell_count, 1);
 	ck_assert(!virtio_board_enabled(&board));
 	ck_assert_uint_eq(virtio_board_max(&board), MOCK_DEVICE_SIZE);
 	ck_assert_ptr_null(board.mock.queues[0]);
@@ -514,6 +597,7 @@ START_TEST(transport_queue_reset_takes_up_again)
 	config = virtio_guest_ring(&guest, 0, false);
 	virtio_board_set_up(&board, 0, &config);
 	ck_assert(virtio_board_enabled(&board));
+	ck_assert_uint_eq(board.fake.doorbell_count, 2);
 	virtio_board_exchange(&board, 0, "after");
 	/* Fixed again. */
 	virtio_board_set_size(&board, 3);
@@ -637,6 +721,8 @@ static void add_cases(Suite *s, const char *name, SFun set_up)
 	tcase_add_test(tc, transport_status_out_of_order_is_harmless);
 	tcase_add_test(tc, transport_reset_is_complete_at_once);
 	tcase_add_test(tc, transport_reset_takes_interrupts_back);
+	tcase_add_test(tc,
+		       transport_interrupt_not_looked_at_is_not_taken_again);
 	tcase_add_test(tc, transport_reset_storm_with_requests_is_survived);
 	tcase_add_test(tc, transport_power_on_is_as_new);
 	tcase_add_test(tc, transport_queue_select_out_of_range_is_no_queue);
@@ -646,6 +732,8 @@ static void add_cases(Suite *s, const char *name, SFun set_up)
 	tcase_add_test(tc, transport_queue_mmio_size_of_more_bits_needs_reset);
 	tcase_add_test(tc, transport_queue_broken_needs_reset);
 	tcase_add_test(tc, transport_activate_refused_needs_reset);
+	tcase_add_test(tc, transport_doorbells_are_from_driver_ok_to_reset);
+	tcase_add_test(tc, transport_doorbells_not_activated_are_none);
 	tcase_add_test(tc, transport_notify_of_nothing_is_harmless);
 	tcase_add_test(tc, transport_queue_reset_takes_up_again);
 	tcase_add_test(tc, transport_queue_reset_bad_queue_needs_reset);

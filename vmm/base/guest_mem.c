@@ -8,28 +8,42 @@
  */
 #include "vmm/base/guest_mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "vmm/base/guest_fault.h"
 #include "vmm/base/log.h"
 
-#define GUEST_MEM_PAGE UINT64_C(4096)
+#define GUEST_MEM_PAGE	    UINT64_C(4096)
+#define GUEST_MEM_HUGE_PAGE (UINT64_C(2) << 20)
+
+/* What is mapped for a region that was added: whole pages of its file. */
+struct guest_mem_map {
+	void *start;
+	uint64_t len;
+};
 
 struct guest_mem {
-	uint8_t *host; /* the regions, one behind the other */
+	uint8_t *host; /* the regions, one behind the other; NULL: added */
 	uint64_t size; /* bytes in all */
-	int fd;	       /* owned */
+	int fd;	       /* owned; -1: added */
 	unsigned int count;
-	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
-	uint64_t offsets[GUEST_MEM_REGIONS_MAX]; /* of each in host */
+	struct guest_mem_region regions[GUEST_MEM_SLOTS_MAX];
+	uint8_t *hosts[GUEST_MEM_SLOTS_MAX];		/* of each */
+	struct guest_mem_map maps[GUEST_MEM_SLOTS_MAX]; /* of those added */
 };
 
 /* Take regions over and add them up. Return: 0 or -EINVAL. */
@@ -51,7 +65,6 @@ static int guest_mem_lay_out(struct guest_mem *mem,
 					   &free_from))
 			return -EINVAL;
 		mem->regions[i] = *region;
-		mem->offsets[i] = mem->size;
 		/* Cannot wrap: the regions do not overlap. */
 		mem->size += region->size;
 	}
@@ -157,6 +170,28 @@ static int guest_mem_create(struct guest_mem *mem, uint64_t huge_page,
 	return 0;
 }
 
+/*
+ * Where the memory shall be: at a multiple of the host's usual huge page, as it
+ * is in the file and in the guest, so that such pages may back it.
+ */
+static void *guest_mem_place(uint64_t size)
+{
+	const uint64_t align = GUEST_MEM_HUGE_PAGE;
+	uint8_t *room, *start;
+	size_t head;
+
+	room = mmap(NULL, size + align, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	head = (size_t)(-(uintptr_t)room & (align - 1));
+	start = room + head;
+	if (head)
+		munmap(room, head);
+	munmap(start + size, align - head);
+	return start;
+}
+
 static int guest_mem_map(struct guest_mem *mem, uint64_t huge_page,
 			 struct error *err)
 {
@@ -165,16 +200,34 @@ static int guest_mem_map(struct guest_mem *mem, uint64_t huge_page,
 	 * be killed by its first access.
 	 */
 	int flags = MAP_SHARED | (huge_page ? 0 : MAP_NORESERVE);
-	void *host;
+	void *place = NULL, *host;
 
-	host = mmap(NULL, mem->size, PROT_READ | PROT_WRITE, flags, mem->fd, 0);
+	if (!huge_page) {
+		place = guest_mem_place(mem->size);
+		if (place == MAP_FAILED)
+			return guest_mem_fail(mem, errno, "mmap", err);
+		flags |= MAP_FIXED;
+	}
+	host = mmap(place, mem->size, PROT_READ | PROT_WRITE, flags, mem->fd,
+		    0);
+	if (host == MAP_FAILED && place)
+		munmap(place, mem->size);
 	if (host == MAP_FAILED && huge_page && errno == ENOMEM)
 		return guest_mem_fail_reserve(mem, huge_page, err);
 	if (host == MAP_FAILED)
 		return guest_mem_fail(mem, errno, "mmap", err);
 	mem->host = host;
-	/* Only spares core files, so a failure is none of ours. */
-	madvise(host, mem->size, MADV_DONTDUMP);
+	for (unsigned int i = 0; i < mem->count; i++) {
+		mem->hosts[i] = host;
+		host = mem->hosts[i] + mem->regions[i].size;
+	}
+	/*
+	 * Fewer faults, where the host lets shared memory have huge pages
+	 * (shmem_enabled); and no guest in core files. Neither is needed, so
+	 * a failure is none of ours.
+	 */
+	madvise(mem->host, mem->size, MADV_HUGEPAGE);
+	madvise(mem->host, mem->size, MADV_DONTDUMP);
 	return 0;
 }
 
@@ -219,12 +272,175 @@ err_free:
 	return ret;
 }
 
+/* --- Memory of another process's ------------------------------------------
+ */
+
+int guest_mem_new_empty(struct guest_mem **out)
+{
+	struct guest_mem *mem = calloc(1, sizeof(*mem));
+
+	if (!mem)
+		return -ENOMEM;
+	mem->fd = -1;
+	*out = mem;
+	return 0;
+}
+
+/* Whether that is a region, and one more. */
+static int guest_mem_check_region(const struct guest_mem *mem,
+				  const struct guest_mem_region *region,
+				  struct error *err)
+{
+	uint64_t end;
+
+	if (region->size == 0 || region->size % GUEST_MEM_PAGE ||
+	    region->base % GUEST_MEM_PAGE ||
+	    __builtin_add_overflow(region->base, region->size, &end))
+		return error_set(err, EINVAL,
+				 "0x%" PRIx64 " bytes at 0x%" PRIx64
+				 " are no region",
+				 region->size, region->base);
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const struct guest_mem_region *other = &mem->regions[i];
+
+		if (region->base < other->base + other->size &&
+		    other->base < end)
+			return error_set(err, EEXIST,
+					 "the regions at 0x%" PRIx64
+					 " and 0x%" PRIx64 " overlap",
+					 other->base, region->base);
+	}
+	if (mem->count == GUEST_MEM_SLOTS_MAX)
+		return error_set(err, ENOSPC, "more than %d regions",
+				 GUEST_MEM_SLOTS_MAX);
+	return 0;
+}
+
+/* Bytes of the pages that a file is mapped in. */
+static uint64_t guest_mem_file_page(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC &&
+	    (uint64_t)fs.f_bsize > GUEST_MEM_PAGE)
+		return (uint64_t)fs.f_bsize;
+	return GUEST_MEM_PAGE;
+}
+
+/* Whether [offset, offset + len) is all in the file. */
+static int guest_mem_check_file(int fd, uint64_t offset, uint64_t len,
+				struct error *err)
+{
+	struct stat st;
+	uint64_t end;
+
+	if (fstat(fd, &st) < 0)
+		return error_set(err, errno, "fstat: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, EINVAL, "memory that is no file");
+	if (__builtin_add_overflow(offset, len, &end) ||
+	    end > (uint64_t)st.st_size)
+		return error_set(err, EINVAL,
+				 "0x%" PRIx64 " bytes at 0x%" PRIx64
+				 " of a file that has 0x%" PRIx64,
+				 len, offset, (uint64_t)st.st_size);
+	return 0;
+}
+
+/* Whether nobody can cut the file off. */
+static bool guest_mem_is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && seals & F_SEAL_SHRINK;
+}
+
+static int guest_mem_map_file(struct guest_mem_map *map, int fd,
+			      uint64_t offset, uint64_t len, struct error *err)
+{
+	int ret;
+
+	map->len = len;
+	map->start = mmap(NULL, len, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_NORESERVE, fd, (off_t)offset);
+	if (map->start == MAP_FAILED)
+		return error_set(err, errno, "mmap of 0x%" PRIx64 " bytes: %s",
+				 len, strerror(errno));
+	madvise(map->start, len, MADV_DONTDUMP);
+	ret = guest_mem_is_sealed(fd) ? 0 : guest_fault_add(map->start, len);
+	if (ret == 0)
+		return 0;
+	munmap(map->start, len);
+	return error_set(err, -ret,
+			 ret == -EPERM ? "memory that may be cut off; expected "
+					 "a memfd with F_SEAL_SHRINK"
+				       : "too many regions that may be cut "
+					 "off");
+}
+
+int guest_mem_add(struct guest_mem *mem, const struct guest_mem_region *region,
+		  int fd, uint64_t offset, struct error *err)
+{
+	const uint64_t page = guest_mem_file_page(fd);
+	const uint64_t skew = offset % page;
+	struct guest_mem_map *map = &mem->maps[mem->count];
+	int ret;
+
+	assert(!mem->host);
+	ret = guest_mem_check_region(mem, region, err);
+	if (ret == 0)
+		ret = guest_mem_check_file(fd, offset, region->size, err);
+	if (ret == 0)
+		/* Cannot wrap: it ends in the file, but for the last page. */
+		ret = guest_mem_map_file(
+			map, fd, offset - skew,
+			(region->size + skew + page - 1) / page * page, err);
+	if (ret < 0)
+		return ret;
+	mem->regions[mem->count] = *region;
+	mem->hosts[mem->count] = (uint8_t *)map->start + skew;
+	mem->count++;
+	mem->size += region->size;
+	return 0;
+}
+
+static void guest_mem_drop(struct guest_mem *mem, unsigned int index)
+{
+	const unsigned int last = mem->count - 1;
+	const struct guest_mem_map *map = &mem->maps[index];
+
+	guest_fault_remove(map->start);
+	munmap(map->start, map->len);
+	mem->size -= mem->regions[index].size;
+	mem->regions[index] = mem->regions[last];
+	mem->hosts[index] = mem->hosts[last];
+	mem->maps[index] = mem->maps[last];
+	mem->count--;
+}
+
+int guest_mem_remove(struct guest_mem *mem,
+		     const struct guest_mem_region *region)
+{
+	assert(!mem->host);
+	for (unsigned int i = 0; i < mem->count; i++) {
+		if (mem->regions[i].base != region->base ||
+		    mem->regions[i].size != region->size)
+			continue;
+		guest_mem_drop(mem, i);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 void guest_mem_free(struct guest_mem *mem)
 {
 	if (!mem)
 		return;
 	if (mem->host)
 		munmap(mem->host, mem->size);
+	else
+		while (mem->count)
+			guest_mem_drop(mem, mem->count - 1);
 	if (mem->fd >= 0)
 		close(mem->fd);
 	free(mem);
@@ -260,7 +476,7 @@ void *guest_mem_span(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 			continue;
 		if (len > region->size - offset)
 			return NULL;
-		return mem->host + mem->offsets[i] + offset;
+		return mem->hosts[i] + offset;
 	}
 	return NULL;
 }

@@ -2,6 +2,9 @@
  * Guest memory: one memfd, mapped once, seen by the guest as a few regions of
  * guest physical addresses. The only way to guest memory: every address here
  * comes from a guest or a file and is checked.
+ *
+ * In a process that has a device only, memory is another process's: it begins
+ * with nothing, and regions come and go (guest_mem_add()).
  */
 #ifndef VMM_BASE_GUEST_MEM_H
 #define VMM_BASE_GUEST_MEM_H
@@ -11,7 +14,8 @@
 
 #include "vmm/base/error.h"
 
-#define GUEST_MEM_REGIONS_MAX 4
+#define GUEST_MEM_REGIONS_MAX 4	 /* of a guest's own */
+#define GUEST_MEM_SLOTS_MAX   32 /* of one that is another process's */
 
 struct guest_mem;
 
@@ -31,11 +35,38 @@ struct guest_mem_region {
  * @err: names --memory
  *
  * Pages are made on first touch, so a guest may have more than the host has.
- * Return: 0, -EINVAL, -ENOMEM or what memfd_create(2) and mmap(2) say.
+ * They are huge ones of their own accord where the host has
+ * shmem_enabled=advise. Return: 0, -EINVAL, -ENOMEM or what memfd_create(2) and
+ * mmap(2) say.
  */
 int guest_mem_new(struct guest_mem **out,
 		  const struct guest_mem_region *regions, unsigned int count,
 		  uint64_t huge_page, struct error *err);
+
+/* Memory of another process's: none yet. For guest_mem_free(). Return: 0 or
+ * -ENOMEM. */
+int guest_mem_new_empty(struct guest_mem **out);
+
+/**
+ * guest_mem_add() - Map a region of another process's.
+ * @mem: of guest_mem_new_empty()
+ * @region: any, which the other process says; checked
+ * @fd: borrowed: the mapping outlives it
+ * @offset: in the file, in bytes, of the region's beginning
+ * @err: what is wrong with it
+ *
+ * A file that can be cut off is taken only where that is caught, see
+ * guest_fault.h. Nobody else uses @mem during it.
+ * Return: 0; -EINVAL for a region that cannot be, or is not all in the file;
+ * -EEXIST if it overlaps another, -ENOSPC; or what mmap(2) says.
+ */
+int guest_mem_add(struct guest_mem *mem, const struct guest_mem_region *region,
+		  int fd, uint64_t offset, struct error *err);
+
+/* Take it away again. Nothing may use spans of it any more. Return: 0, or
+ * -ENOENT if there is no region of exactly these addresses. */
+int guest_mem_remove(struct guest_mem *mem,
+		     const struct guest_mem_region *region);
 
 /* Unmap and close; NULL is nothing to do. */
 void guest_mem_free(struct guest_mem *mem);
@@ -43,11 +74,11 @@ void guest_mem_free(struct guest_mem *mem);
 /* Bytes in all. */
 uint64_t guest_mem_size(const struct guest_mem *mem);
 
-/* The memfd, borrowed. */
+/* The memfd, borrowed; -1 for another process's. */
 int guest_mem_fd(const struct guest_mem *mem);
 
 /**
- * guest_mem_regions() - The regions, as given to guest_mem_new().
+ * guest_mem_regions() - The regions, as given to guest_mem_new() or added.
  * @regions: borrowed from @mem
  *
  * Return: how many.

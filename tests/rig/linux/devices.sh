@@ -202,6 +202,133 @@ case_devices_block_kill() {
 	done
 }
 
+# The same under a load of fio's: four jobs at once, each with a quarter of the
+# disk, every block flushed and saying where it belongs. What fio reports each
+# second is what is written; all but the last block of a job has been flushed.
+case_devices_block_kill_fio() {
+	local at kib job total=0
+
+	devices_image disk 64
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		devices_tools /dev/vda
+		tool fio --status-interval=1 --output-format=terse \
+			--name=global --filename=/dev/vdb --rw=write --bs=4k \
+			--size=16M --ioengine=psync --direct=1 --fsync=1 \
+			--verify=pattern --verify_pattern=%o --do_verify=0 \
+			--name=0 --offset=0 --name=16 --offset=16M \
+			--name=32 --offset=32M --name=48 --offset=48M
+	END
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" -d "$work/disk"
+	for job in {1..12}; do
+		suite_await '^3;fio-'
+	done
+	kill -KILL "$pid"
+	cat <&"$lines" >>"$out"
+	wait "$pid" 2>/dev/null
+	# A job's name is where it begins, in MiB; field 47 is what it wrote.
+	tr -d '\r' <"$out" | awk -F ';' '/^3;fio-/ && NF > 100 { kib[$3] = $47 }
+		END { for (at in kib) print at, kib[at] - 4 }' >"$work/flushed"
+	while read -r at kib; do
+		[[ $kib -gt 0 ]] || continue
+		total=$((total + kib))
+		fio --name=check --filename="$work/disk" --rw=write --bs=4k \
+			--offset="${at}M" --size="${kib}k" --verify_only \
+			--verify=pattern --verify_pattern=%o \
+			>"$work/verify" 2>&1 ||
+			suite_fail "$kib KiB at $at MiB: $(grep -m 1 "bad pattern" "$work/verify")"
+	done <"$work/flushed"
+	[[ $(wc -l <"$work/flushed") -eq 4 && $total -ge 100 ]] ||
+		suite_fail "only $total KiB flushed"
+}
+
+# What the guest's kernel says of a disk, and this one's.
+devices_topology() {
+	cat <<-'END'
+		for name in logical_block_size physical_block_size \
+			minimum_io_size optimal_io_size; do
+			echo "$name=$(cat /sys/block/vda/queue/$name)"
+		done
+	END
+}
+
+# The rig's disk as a whole, with O_DIRECT: its topology, sectors of it and
+# parts of blocks, flush and discard; and nobody else may have it meanwhile.
+case_devices_block_device() {
+	local line whole
+
+	[[ -b ${RIG_DISK-} ]] || suite_fail 'no disk: to be run in the rig'
+	head -c 8M /dev/zero | tr '\0' x | dd of="$RIG_DISK" oflag=direct bs=1M \
+		iflag=fullblock status=none
+	suite_initrd < <(
+		cat <<-'END'
+			. /devices.sh
+			devices_load
+			echo "size: $(cat /sys/block/vda/size)"
+		END
+		devices_topology | sed 's/echo "/&topology: /'
+		cat <<-'END'
+			dd if=/dev/urandom of=/tmp/data bs=64k count=16 2>/dev/null
+			dd if=/tmp/data of=/dev/vda bs=64k oflag=direct conv=notrunc,fsync 2>/dev/null
+			printf '%-512s' "sector 9" >/tmp/sector
+			dd if=/tmp/sector of=/dev/vda bs=512 seek=9 oflag=direct conv=notrunc,fsync 2>/dev/null
+			blkdiscard -o 4194304 -l 1048576 /dev/vda && echo discarded
+			echo "sum: $(dd if=/dev/vda bs=64k count=16 iflag=direct 2>/dev/null | md5sum)"
+			echo ready
+			read -r line
+		END
+	)
+	suite_start -d "$RIG_DISK,direct"
+	suite_await '^ready'
+	suite_says "^size: $(<"/sys/block/${RIG_DISK##*/}/size")"
+	while read -r line; do
+		suite_says "^topology: $line"
+	done < <(devices_topology | sed "s,/sys/block/vda/,/sys/block/${RIG_DISK##*/}/," | sh)
+	suite_says '^discarded'
+	whole=$("${user[@]}" "$bantam" run -k "$vmlinuz" -d "$RIG_DISK" 2>&1 </dev/null)
+	[[ $? -eq 125 && $whole == *'this host uses the device'* ]] ||
+		suite_fail "a second machine with the disk: $whole"
+	echo >&"$feed"
+	suite_end 0
+	devices_same 'the sum on the host' "$(devices_say sum)" \
+		"$(dd if="$RIG_DISK" bs=64k count=16 iflag=direct status=none | md5sum)"
+	[[ $(dd if="$RIG_DISK" bs=512 skip=9 count=1 iflag=direct status=none) == "sector 9 "* ]] ||
+		suite_fail 'sector 9 is not there'
+	# What was discarded, and what is before and behind it.
+	devices_same 'bytes left' "$(dd if="$RIG_DISK" bs=1M skip=3 count=3 \
+		iflag=direct status=none | tr -d '\0' | wc -c)" 2097152
+}
+
+# A partition of it, which grows while the guest runs.
+case_devices_block_partition() {
+	local part=${RIG_DISK-}1
+
+	[[ -b ${RIG_DISK-} ]] || suite_fail 'no disk: to be run in the rig'
+	addpart "$RIG_DISK" 1 2048 32768 || suite_fail 'addpart failed'
+	chmod 0666 "$part"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		echo "size $(cat /sys/block/vda/size)"
+		devices_try 400 grep -q 65536 /sys/block/vda/size
+		echo "size $(cat /sys/block/vda/size)"
+		printf '%-512s' last | dd of=/dev/vda bs=512 seek=65535 oflag=direct conv=notrunc,fsync 2>/dev/null
+	END
+	suite_start -d "$part,direct" --name "$name"
+	suite_await '^size 32768'
+	! "${user[@]}" "$bantam" ctl "$name" resize block0 size=64M >"$work/ctl" 2>&1 ||
+		suite_fail 'a device took a size of ours'
+	resizepart "$RIG_DISK" 1 65536 || suite_fail 'resizepart failed'
+	"${user[@]}" "$bantam" ctl "$name" resize block0 >"$work/ctl" 2>&1 ||
+		suite_fail "ctl: $(<"$work/ctl")"
+	suite_end 0
+	delpart "$RIG_DISK" 1
+	suite_says '^size 65536'
+	[[ $(dd if="$RIG_DISK" bs=512 skip=$((2048 + 65535)) count=1 iflag=direct status=none) == "last "* ]] ||
+		suite_fail 'the last sector is not there'
+}
+
 case_devices_block_resize() {
 	devices_image disk 8
 	suite_initrd <<-'END'
@@ -436,6 +563,38 @@ case_devices_matrix_pci_intx() {
 
 case_devices_matrix_pci_intx_packed() {
 	suite_matrix 1 2 transport=pci,packed=on pci=nomsi
+}
+
+# Slots 1, 5 and 9 have one interrupt line, and all three disks are at it.
+case_devices_intx_shared() {
+	local disk sum
+
+	for disk in one two three; do
+		devices_image "$disk" 16
+		head -c 4M /dev/urandom |
+			dd of="$work/$disk" conv=notrunc status=none
+	done
+	suite_boot 0 -m 512M -c 2 -a "$append pci=nomsi" \
+		-d "$work/one,slot=1" -d "$work/two,slot=5" \
+		-d "$work/three,slot=9" <<-'END'
+			. /devices.sh
+			devices_load
+			for disk in a b c; do
+				(dd if=/dev/vd$disk of=/dev/vd$disk bs=32k count=128 \
+					seek=128 iflag=direct oflag=direct \
+					conv=notrunc,fsync 2>/dev/null; : >/tmp/$disk) &
+			done
+			devices_try 300 test -e /tmp/a -a -e /tmp/b -a -e /tmp/c
+			sed 's/^/irq: /' /proc/interrupts
+			dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		END
+	suite_says '^irq: .*IO-APIC.*virtio[0-9], *virtio[0-9], *virtio[0-9]'
+	suite_never '^severe: '
+	for disk in one two three; do
+		sum=$(head -c 4M "$work/$disk" | md5sum)
+		devices_same "the second half of $disk" \
+			"$(dd if="$work/$disk" bs=4M skip=1 count=1 status=none | md5sum)" "$sum"
+	done
 }
 
 case_devices_matrix_mmio_split() {

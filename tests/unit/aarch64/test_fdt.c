@@ -399,6 +399,42 @@ START_TEST(build_again_gives_other_seeds)
 }
 END_TEST
 
+/* Linux takes ACPI tables of its own accord only where the tree has /chosen and
+ * nothing else. */
+START_TEST(build_with_efi_has_chosen_alone)
+{
+	static const struct efi_handoff efi = {
+		.system_table = UINT64_C(0x142300000),
+		.mmap = UINT64_C(0x142310000),
+		.mmap_size = 160,
+		.desc_size = 40,
+		.desc_version = 1,
+	};
+	const void *fdt;
+	int child;
+
+	config.efi = &efi;
+	config.initrd = 0x1000;
+	config.initrd_size = 1;
+	fdt = build();
+	child = fdt_first_subnode(fdt, 0);
+	ck_assert_str_eq(fdt_get_name(fdt, child, NULL), "chosen");
+	ck_assert_int_lt(fdt_next_subnode(fdt, child), 0);
+	ck_assert_uint_eq(get_u64(fdt, CHOSEN, "linux,uefi-system-table"),
+			  efi.system_table);
+	ck_assert_uint_eq(get_u64(fdt, CHOSEN, "linux,uefi-mmap-start"),
+			  efi.mmap);
+	EXPECT_CELLS(fdt, CHOSEN, "linux,uefi-mmap-size", 160);
+	EXPECT_CELLS(fdt, CHOSEN, "linux,uefi-mmap-desc-size", 40);
+	EXPECT_CELLS(fdt, CHOSEN, "linux,uefi-mmap-desc-ver", 1);
+	EXPECT_CELLS(fdt, CHOSEN, "linux,uefi-secure-boot", 2);
+	EXPECT_TEXT(fdt, CHOSEN, "bootargs", "console=ttyAMA0 quiet");
+	ck_assert(has(fdt, CHOSEN, "kaslr-seed"));
+	ck_assert(has(fdt, CHOSEN, "linux,initrd-end"));
+	ck_assert(!has(fdt, CHOSEN, "stdout-path"));
+}
+END_TEST
+
 /* ---- Where it does not fit ---------------------------------------------- */
 
 START_TEST(build_too_small_a_place_is_an_error)
@@ -499,6 +535,7 @@ static Suite *fdt_suite(void)
 	tcase_add_test(tc, build_pci_interrupts_are_the_bus_s);
 	tcase_add_test(tc, build_chosen_tells_the_kernel_what_to_do);
 	tcase_add_test(tc, build_again_gives_other_seeds);
+	tcase_add_test(tc, build_with_efi_has_chosen_alone);
 	tcase_add_test(tc, build_too_small_a_place_is_an_error);
 	tcase_add_test(tc, build_no_ram_there_is_an_error);
 	tcase_add_test(tc, build_largest_machine_fits);

@@ -188,6 +188,22 @@ START_TEST(press_level_interrupts_while_it_lasts)
 }
 END_TEST
 
+START_TEST(write_dir_output_is_no_edge)
+{
+	put(IBE, BUTTON);
+	put(IE, BUTTON);
+	pl061_press(pl061);
+	put(IC, BUTTON);
+	put(DIR, BUTTON); /* low now, and no input any more */
+	ck_assert_uint_eq(get(DATA(BUTTON)), 0);
+	ck_assert_uint_eq(get(RIS), 0);
+	ck_assert(!line());
+	put(DIR, 0); /* the button is down still */
+	ck_assert_uint_eq(get(RIS), BUTTON);
+	ck_assert(line());
+}
+END_TEST
+
 START_TEST(press_masked_is_raw_only)
 {
 	put(IEV, BUTTON);
@@ -293,6 +309,7 @@ static Suite *pl061_suite(void)
 	tcase_add_test(tc, press_before_the_driver_waits_for_it);
 	tcase_add_test(tc, press_one_edge_only_interrupts_on_that);
 	tcase_add_test(tc, press_level_interrupts_while_it_lasts);
+	tcase_add_test(tc, write_dir_output_is_no_edge);
 	tcase_add_test(tc, press_masked_is_raw_only);
 	tcase_add_test(tc, reset_lowers_line_and_lets_the_button_go);
 	tcase_add_test(tc, restore_continues_and_saves_the_same);

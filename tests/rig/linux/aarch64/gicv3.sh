@@ -168,3 +168,73 @@ case_arm_panic_in_empty_root() {
 	grep -q "$(sha256sum <"$vmlinuz" | cut -d ' ' -f 1)" "$empty/result" ||
 		suite_fail 'not the SHA-256 of the kernel in --result'
 }
+
+# The same machine by its ACPI tables: found without acpi=force, MSIs by way of
+# the IORT; again after a reboot in place; and the GED's power button.
+case_arm_acpi() {
+	truncate -s 1M "$work/mark"
+	chmod 0666 "$work/mark"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		read -r mark </dev/vda
+		if [ "$mark" != done ]; then
+			echo "first: $(ls /sys/firmware/acpi/tables | tr '\n' ' ')"
+			echo "cpus: $(nproc)"
+			sed 's/^/irq: /' /proc/interrupts
+			dmesg -r | grep -vE 'interrupt took|No PPTT|No ACPI PMU' |
+				sed -n 's/^<[0-4]>/severe: /p'
+			dmesg | grep -iE 'efi|kaslr' | sed 's/^/dmesg: /'
+			echo done >/dev/vda
+			sync
+			reboot -f
+		fi
+		insmod /lib/modules/evdev.ko
+		for input in /sys/class/input/event*; do
+			[ "$(cat $input/device/name)" = "Power Button" ] &&
+				event=/dev/input/${input##*/}
+		done
+		exec 9<"${event:-/dev/null}"
+		echo "up, ${event:-no button}"
+		dd bs=24 count=1 <&9 >/dev/null 2>&1
+		echo pressed
+	END
+	suite_start -c 4 --machine acpi --grace 60s \
+		-d "$work/mark,transport=pci" --rng transport=mmio
+	suite_await '^up, /dev/input'
+	kill -TERM "$pid"
+	suite_end 0
+	suite_says '^pressed'
+	suite_says '^first: APIC DSDT FACP GTDT IORT MCFG SPCR'
+	suite_says '^cpus: 4'
+	suite_says '^irq: .*ITS-MSI.*req.0'
+	suite_says '^irq: .*GICv3 +48 .*virtio'
+	suite_says '^irq: .*ACPI:Ged'
+	suite_says '^dmesg: .*EFI v2.* by bantam'
+	suite_says '^dmesg: .*KASLR enabled'
+	suite_never '^severe: '
+}
+
+# Where the tree says it is; a word, for a byte ends nothing.
+case_arm_debug_exit() {
+	suite_boot 42 <<-'END'
+		node=/proc/device-tree/debug-exit@90c0ffc
+		echo "is: $(tr '\0' ' ' <$node/compatible)"
+		reg=0x$(od -An -tx1 -N8 $node/reg | tr -d ' ')
+		devmem $reg 8 7
+		echo "goes on"
+		devmem $reg 32 42
+	END
+	suite_says '^is: bantam,debug-exit'
+	suite_says '^goes on'
+}
+
+# No driver of this kernel's does it; a guest's own could.
+case_arm_pvpanic() {
+	suite_boot 120 <<-'END'
+		devmem 0x90c0000 8 2
+		echo "events: $(devmem 0x90c0000 8)"
+		devmem 0x90c0000 8 1
+	END
+	suite_says '^events: 0x03'
+}

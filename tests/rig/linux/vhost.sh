@@ -1,0 +1,171 @@
+# shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
+# vhost-user: Linux under bantam with disks that other programs serve, and
+# QEMU's guests with devices that bantam serves.
+
+# vhost_serve NAME COMMAND...: that program in the background, as an ordinary
+# user, until it listens at $work/NAME.sock; `server` is its process.
+vhost_serve() {
+	local name=$1 tries
+
+	shift
+	rm -f "$work/$name.sock"
+	(cd "$work" && exec "${user[@]}" timeout 400 "$@") \
+		>"$work/$name.log" 2>&1 &
+	server=$!
+	for ((tries = 0; tries < 300; tries++)); do
+		[[ ! -S $work/$name.sock ]] || return 0
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.1
+	done
+	suite_fail "$name does not listen: $(tail -n 3 "$work/$name.log")"
+}
+
+# vhost_end NAME: end it; bantam has to say that all is well.
+vhost_end() {
+	local status=0
+
+	kill -TERM "$server"
+	wait "$server" || status=$?
+	[[ $status -eq 0 ]] ||
+		suite_fail "$1: status $status: $(tail -n 3 "$work/$1.log")"
+}
+
+# The tools' disk is served in the ordinary way. ext4, 16 MB written by fio and
+# verified; the same after a reboot in place, for which the backend is reset.
+vhost_disk() {
+	local sum
+
+	chmod 0777 "$work"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		devices_tools /dev/vda
+		echo "size: $(cat /sys/block/vdb/size)"
+		if ! mount -t ext4 /dev/vdb /tmp 2>/dev/null; then
+			tool mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp
+			tool fio --name=write --filename=/tmp/data --size=16M \
+				--rw=randwrite --bs=64k --iodepth=16 --ioengine=libaio \
+				--direct=1 --end_fsync=1 --verify=crc32c \
+				--minimal >/tmp/fio 2>&1
+			echo "fio: $?"
+			echo "sum: $(md5sum </tmp/data)"
+			umount /tmp
+			reboot -f
+		fi
+		echo "again: $(md5sum </tmp/data)"
+		umount /tmp
+	END
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
+		--vhost-user "$1"
+	suite_end 0
+	suite_says '^size: 262144'
+	suite_says '^fio: 0'
+	sum=$(devices_say sum)
+	[[ -n $sum ]] || suite_fail 'no sum'
+	devices_same 'the sum after a reboot' "$(devices_say again)" "$sum"
+	sum=$(debugfs -R 'cat data' "$work/disk" 2>/dev/null | md5sum)
+	devices_same 'the sum on the host' "$sum" "$(devices_say sum)"
+}
+
+case_vhost_block() {
+	devices_image disk 128
+	chmod 0777 "$work"
+	vhost_serve block "$bantam" device block --disk "$work/disk,queues=2" \
+		--socket "$work/block.sock"
+	vhost_disk "block,socket=$work/block.sock,queues=2"
+	vhost_end block
+}
+
+# Packed rings, and virtio-mmio.
+case_vhost_block_packed() {
+	devices_image disk 128
+	chmod 0777 "$work"
+	vhost_serve block "$bantam" device block --disk "$work/disk,packed" \
+		--socket "$work/block.sock"
+	vhost_disk "block,socket=$work/block.sock,packed,transport=mmio"
+	vhost_end block
+}
+
+case_vhost_storage_daemon() {
+	devices_image disk 128
+	chmod 0777 "$work"
+	vhost_serve qsd qemu-storage-daemon \
+		--blockdev "driver=file,node-name=f,filename=$work/disk" \
+		--export "type=vhost-user-blk,id=e,node-name=f,writable=on,\
+addr.type=unix,addr.path=$work/qsd.sock"
+	vhost_disk "block,socket=$work/qsd.sock"
+	kill -TERM "$server"
+	wait "$server"
+}
+
+# Its backend is killed: the device fails, and nothing else does.
+case_vhost_death() {
+	devices_image disk 128
+	chmod 0777 "$work"
+	vhost_serve block "$bantam" device block --disk "$work/disk" \
+		--socket "$work/block.sock"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		md5sum </dev/vda >/dev/null && echo ready
+		devices_try 100 grep -q 0x4f /sys/bus/virtio/devices/*/status
+		cat /sys/bus/virtio/devices/*/status | sed 's/^/status: /'
+		head -c 16 /dev/hwrng | wc -c | sed 's/^/rng: /'
+		poweroff -f
+	END
+	suite_start -m 256M --vhost-user "block,socket=$work/block.sock"
+	suite_await '^ready'
+	pkill -KILL -P "$server" || kill -KILL "$server"
+	suite_await_message 'vhost-user0: the vhost-user backend is lost'
+	suite_end 0
+	suite_says '^status: 0x0000004f'
+	suite_says '^rng: 16'
+	wait "$server" || true
+}
+
+# QEMU's guest: Debian's kernel, with a disk and a source of random numbers of
+# ours.
+case_vhost_qemu() {
+	local block rng
+
+	devices_image disk 64
+	chmod 0777 "$work"
+	vhost_serve block "$bantam" device block --disk "$work/disk" \
+		--socket "$work/block.sock"
+	block=$server
+	vhost_serve rng "$bantam" device rng --socket "$work/rng.sock"
+	rng=$server
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		echo "size: $(cat /sys/block/vda/size)"
+		dd if=/dev/urandom of=/tmp/data bs=64k count=128 2>/dev/null
+		dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null
+		sync
+		echo "sum: $(md5sum </tmp/data)"
+		echo "back: $(dd if=/dev/vda bs=64k count=128 iflag=direct \
+			2>/dev/null | md5sum)"
+		echo "rng: $(head -c 64 /dev/hwrng | wc -c)"
+	END
+	rm -f "$out"
+	qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256M -no-reboot \
+		-object memory-backend-memfd,id=m,size=256M,share=on \
+		-numa node,memdev=m -nodefaults -no-user-config -display none \
+		-serial "file:$out" -kernel "$vmlinuz" -initrd "$work/initrd" \
+		-append "console=ttyS0 $append" \
+		-chardev "socket,id=b,path=$work/block.sock" \
+		-device vhost-user-blk-pci,chardev=b \
+		-chardev "socket,id=r,path=$work/rng.sock" \
+		-device vhost-user-rng-pci,chardev=r >"$err" 2>&1 ||
+		suite_fail "QEMU: $(tail -n 2 "$err")"
+	suite_says '^size: 131072'
+	devices_same 'what was read back' "$(devices_say back)" \
+		"$(devices_say sum)"
+	suite_says '^rng: 64'
+	devices_same 'the sum on the host' \
+		"$(head -c 8M "$work/disk" | md5sum)" "$(devices_say sum)"
+	server=$block
+	vhost_end block
+	server=$rng
+	vhost_end rng
+}

@@ -1,0 +1,104 @@
+/*
+ * What the files of the vhost-user backend share: vhost_backend.c has the
+ * connection and a handler for each message, vhost_backend_rings.c says when
+ * which ring runs, vhost_backend_state.c moves the device's state. Nobody else
+ * includes this. All with the device's lock held.
+ */
+#ifndef VIRTIO_VHOST_BACKEND_PRIVATE_H
+#define VIRTIO_VHOST_BACKEND_PRIVATE_H
+
+#include "virtio/vhost_backend.h"
+#include "virtio/vhost_type.h"
+#include "virtio/vhost_user.h"
+#include "vmm/base/log.h"
+
+/* Bytes of a device's state that may be moved. */
+#define VHOST_BACKEND_STATE_MAX ((size_t)64 << 20)
+
+struct vhost_backend_ring {
+	uint16_t num;			/* entries; 0: not said */
+	bool placed;			/* the addresses are there: */
+	uint64_t desc, used, available; /* the frontend's */
+	uint32_t base;			/* as in the messages */
+	/* Where it stood when it was stopped; false: base says that. */
+	bool known;
+	struct virtqueue_position at;
+	bool started; /* its kick was given, and not its base asked for */
+	bool enabled; /* SET_VRING_ENABLE */
+	bool running; /* the device has it */
+	int err_fd;   /* owned; -1: none */
+};
+
+/* Where a region is for the frontend. */
+struct vhost_backend_region {
+	struct guest_mem_region guest;
+	uint64_t user;
+};
+
+/* A transfer of state, while it is under way. */
+struct vhost_backend_transfer {
+	int fd; /* owned; -1: none */
+	bool load;
+	char *text;	/* owned */
+	size_t len, at; /* bytes of it, and that were moved (save) */
+	struct loop_fd *source;
+	int result; /* of the last one: 0, or a negative errno */
+};
+
+struct vhost_backend {
+	struct vhost_backend_config config;
+	const struct vhost_type *type;
+	struct virtio_device *device; /* config's */
+	int fd, request_fd;	      /* owned; -1: none */
+	struct loop_fd *source;
+	struct loop_timer *timer; /* for the rest of a message */
+	struct vhost_user_reader reader;
+
+	enum vhost_user_phase phase;
+	uint64_t protocol; /* features that were agreed upon */
+	uint64_t features; /* of SET_FEATURES, those of the protocol included */
+	uint8_t status;
+
+	struct vhost_backend_region regions[GUEST_MEM_SLOTS_MAX];
+	unsigned int region_count;
+	struct vhost_backend_ring rings[VIRTIO_QUEUES_MAX];
+	unsigned int ring_count;
+
+	uint8_t *inflight; /* mapped; NULL: none */
+	size_t inflight_len;
+	uint16_t inflight_queues, inflight_size; /* entries of a queue */
+
+	struct vhost_backend_transfer transfer;
+	struct log_limit refusals, misfits;
+};
+
+/* --- vhost_backend_rings.c -------------------------------------------------
+ */
+
+/* No ring runs when it returns: what is in flight is done. */
+void vhost_backend_pause(struct vhost_backend *backend);
+/* Those rings run that are to. After a pause, or after a change that may have
+ * made one ready. */
+void vhost_backend_settle(struct vhost_backend *backend);
+/* The device as no driver has seen it, no ring. */
+void vhost_backend_reset(struct vhost_backend *backend);
+/* The base that is to be told for a ring that does not run. */
+uint32_t vhost_backend_base(const struct vhost_backend *backend,
+			    unsigned int index);
+
+/* Nothing of that ring is in flight any more: it was stopped, and its base
+ * told, or is another's. */
+void vhost_backend_forget_inflight(struct vhost_backend *backend,
+				   unsigned int index);
+
+/* --- vhost_backend_state.c -------------------------------------------------
+ */
+
+/* Take descriptor and direction; the rest goes by the loop. */
+int vhost_backend_transfer_begin(struct vhost_backend *backend, int fd,
+				 bool load);
+/* Its result, waiting for the end if it is under way. */
+int vhost_backend_transfer_check(struct vhost_backend *backend);
+void vhost_backend_transfer_drop(struct vhost_backend *backend);
+
+#endif

@@ -1,0 +1,448 @@
+/*
+ * The type of device that a vhost-user backend serves: opening, making, and
+ * what the device object asks. The user says the socket; the guest writes the
+ * configuration.
+ */
+#include "virtio/vhost_frontend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/virtio_config.h>
+#include <linux/virtio_ids.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "virtio/options.h"
+#include "virtio/vhost_frontend_private.h"
+
+#define FRONTEND_QUEUES_MAX 16 /* of requests, as an option */
+
+/* Places in configuration spaces: 5.1.4, 5.11.4. */
+#define NET_CONFIG_STATUS 6
+#define NET_STATUS_UP	  1
+#define FS_CONFIG_QUEUES  36
+
+/* VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS */
+#define NET_OWN (UINT64_C(1) << 5 | UINT64_C(1) << 16)
+
+/* --- Open -----------------------------------------------------------------
+ */
+
+json_t *vhost_frontend_describe(const char *tag, unsigned int queues,
+				bool whole)
+{
+	return json_pack("{s:s, s:i, s:b}", "tag", tag ? tag : "", "queues",
+			 (int)queues, "whole", whole);
+}
+
+static int vhost_frontend_check_options(const struct virtio_open *open,
+					struct error *err)
+{
+	const struct virtio_vhost_options *options = open->options;
+	const bool fs = strcmp(options->type, "fs") == 0;
+	const bool many = fs || strcmp(options->type, "block") == 0;
+	const size_t tag = options->tag ? strlen(options->tag) : 0;
+
+	if (!options->socket)
+		return error_set(err, EINVAL,
+				 "%s: socket: expected the path of the "
+				 "backend's socket, found none",
+				 open->option);
+	if (fs ? tag == 0 || tag > sizeof(((struct vhost_frontend *)0)->tag)
+	       : tag != 0)
+		return error_set(err, EINVAL,
+				 fs ? "%s: tag: expected 1 to 36 bytes, by "
+				      "which the guest mounts it"
+				    : "%s: tag: only fs has one",
+				 open->option);
+	if (options->queues > (many ? FRONTEND_QUEUES_MAX : 1))
+		return error_set(
+			err, EINVAL, "%s: queues: expected %s, found %" PRIu64,
+			open->option, many ? "1 to 16" : "1", options->queues);
+	return 0;
+}
+
+static int vhost_frontend_address(const struct virtio_open *open,
+				  struct sockaddr_un *address,
+				  struct error *err)
+{
+	const struct virtio_vhost_options *options = open->options;
+	const size_t len = strlen(options->socket);
+	struct stat st;
+
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	if (len >= sizeof(address->sun_path))
+		return error_set(err, ENAMETOOLONG,
+				 "%s: socket: expected at most %zu bytes",
+				 open->option, sizeof(address->sun_path) - 1);
+	memcpy(address->sun_path, options->socket, len);
+	if (stat(options->socket, &st) < 0)
+		return error_set(err, errno,
+				 "%s: socket: %s; start the backend first",
+				 open->option, strerror(errno));
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(err, ENOTSOCK, "%s: socket: is no socket",
+				 open->option);
+	return 0;
+}
+
+/* Return: a connected socket, or -errno, err set. */
+static int vhost_frontend_connect(const struct virtio_open *open,
+				  const struct sockaddr_un *address,
+				  struct error *err)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int ret;
+
+	if (fd < 0)
+		return error_set(err, errno, "%s: %s", open->option,
+				 strerror(errno));
+	/* A Unix socket is connected at once or not at all. */
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) ==
+	    0)
+		return fd;
+	ret = error_set(err, errno,
+			errno == ECONNREFUSED
+				? "%s: socket: nobody listens there; start "
+				  "the backend first"
+				: "%s: socket: %s",
+			open->option, strerror(errno));
+	close(fd);
+	return ret;
+}
+
+static int vhost_frontend_open(const struct virtio_open *open,
+			       struct virtio_resources *out, struct error *err)
+{
+	const struct virtio_vhost_options *options = open->options;
+	struct sockaddr_un address;
+	int ret = vhost_frontend_check_options(open, err);
+
+	if (ret == 0)
+		ret = vhost_frontend_address(open, &address, err);
+	/* A connection would take the backend from another frontend. */
+	if (ret == 0 && !open->dry_run)
+		ret = vhost_frontend_connect(open, &address, err);
+	if (ret < 0)
+		return ret;
+	if (!open->dry_run)
+		out->fds[out->fd_count++] = ret;
+	out->description = vhost_frontend_describe(
+		options->tag, (unsigned int)options->queues, false);
+	if (out->description)
+		return 0;
+	virtio_resources_fini(out);
+	return error_set(err, ENOMEM, "%s: no memory", open->option);
+}
+
+/* --- Making and freeing ---------------------------------------------------
+ */
+
+static void vhost_frontend_close(struct vhost_frontend *frontend)
+{
+	vhost_user_reader_fini(&frontend->reader);
+	if (frontend->request_fd >= 0)
+		close(frontend->request_fd);
+	if (frontend->inflight_fd >= 0)
+		close(frontend->inflight_fd);
+	free(frontend);
+}
+
+static int vhost_frontend_listen(struct vhost_frontend *frontend)
+{
+	int ret = virtio_device_watch(frontend->device, &frontend->watch,
+				      frontend->fd, EPOLLIN,
+				      vhost_frontend_heard, frontend);
+
+	if (ret == 0 && frontend->request_fd >= 0)
+		ret = virtio_device_watch(frontend->device,
+					  &frontend->request_watch,
+					  frontend->request_fd, EPOLLIN,
+					  vhost_frontend_requested, frontend);
+	return ret;
+}
+
+static void vhost_frontend_put16(struct vhost_frontend *frontend, size_t offset,
+				 unsigned int value)
+{
+	const le16 field = le16_of((uint16_t)value);
+
+	memcpy(frontend->config + offset, &field, sizeof(field));
+}
+
+/* Locally administered, of one host. */
+static int vhost_frontend_make_mac(uint8_t mac[6])
+{
+	if (getrandom(mac, 6, 0) != 6)
+		return -EIO;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
+	return 0;
+}
+
+/* What of the configuration is the frontend's. */
+static int vhost_frontend_own_config(struct vhost_frontend *frontend)
+{
+	const char *type = frontend->type->name;
+
+	if (frontend->whole)
+		return 0;
+	if (strcmp(type, "fs") == 0) {
+		memcpy(frontend->config, frontend->tag, sizeof(frontend->tag));
+		vhost_frontend_put16(frontend, FS_CONFIG_QUEUES,
+				     frontend->queue_count -
+					     frontend->type->fixed);
+	} else if (strcmp(type, "net") == 0) {
+		vhost_frontend_put16(frontend, NET_CONFIG_STATUS,
+				     NET_STATUS_UP);
+		frontend->features |= NET_OWN;
+		return vhost_frontend_make_mac(frontend->config);
+	}
+	return 0;
+}
+
+static int
+vhost_frontend_load_description(struct vhost_frontend *frontend,
+				const struct virtio_resources *resources,
+				struct error *err)
+{
+	const char *tag;
+	int queues, whole;
+
+	if (resources->fd_count != 1 ||
+	    json_unpack(resources->description, "{s:s, s:i, s:b}", "tag", &tag,
+			"queues", &queues, "whole", &whole) < 0 ||
+	    strlen(tag) > sizeof(frontend->tag) || queues < 0 ||
+	    queues > FRONTEND_QUEUES_MAX)
+		return error_set(err, EINVAL, "a bad description");
+	memcpy(frontend->tag, tag, strlen(tag));
+	frontend->fd = resources->fds[0];
+	frontend->queue_count = (unsigned int)queues;
+	frontend->whole = whole;
+	return 0;
+}
+
+static int vhost_frontend_create(void **self, struct virtio_device *device,
+				 const struct virtio_resources *resources,
+				 struct error *err)
+{
+	struct vhost_frontend *frontend = calloc(1, sizeof(*frontend));
+	int ret;
+
+	if (!frontend)
+		return error_set(err, ENOMEM, "no memory");
+	frontend->device = device;
+	frontend->type = vhost_type_find(virtio_device_ops(device)->type);
+	frontend->request_fd = frontend->inflight_fd = -1;
+	ret = vhost_frontend_load_description(frontend, resources, err);
+	if (ret == 0)
+		ret = vhost_frontend_greet(frontend, err);
+	if (ret < 0)
+		goto err_close;
+	ret = vhost_frontend_own_config(frontend);
+	if (ret == 0)
+		ret = vhost_frontend_listen(frontend);
+	if (ret < 0) {
+		error_set(err, -ret, "%s", strerror(-ret));
+		goto err_close;
+	}
+	frontend->made = true;
+	*self = frontend;
+	return 0;
+
+err_close:
+	vhost_frontend_close(frontend);
+	return ret;
+}
+
+static void vhost_frontend_destroy(void *self)
+{
+	struct vhost_frontend *frontend = self;
+
+	vhost_frontend_close(frontend);
+}
+
+static unsigned int vhost_frontend_keep_fds(void *self, int *fds)
+{
+	const struct vhost_frontend *frontend = self;
+	unsigned int count = 0;
+
+	fds[count++] = frontend->fd;
+	if (frontend->request_fd >= 0)
+		fds[count++] = frontend->request_fd;
+	if (frontend->inflight_fd >= 0)
+		fds[count++] = frontend->inflight_fd;
+	return count;
+}
+
+/* --- What does not change -------------------------------------------------
+ */
+
+static unsigned int vhost_frontend_queue_max_sizes(void *self, uint16_t *sizes)
+{
+	const struct vhost_frontend *frontend = self;
+
+	for (unsigned int i = 0; i < frontend->queue_count; i++)
+		sizes[i] = frontend->type->queue_size;
+	return frontend->queue_count;
+}
+
+static bool vhost_frontend_queue_elsewhere(void *self, unsigned int index)
+{
+	(void)self;
+	(void)index;
+	return true;
+}
+
+static uint64_t vhost_frontend_features(void *self)
+{
+	return ((const struct vhost_frontend *)self)->features;
+}
+
+static size_t vhost_frontend_config_size(void *self)
+{
+	return ((const struct vhost_frontend *)self)->type->config_size;
+}
+
+static void vhost_frontend_config_read(void *self, size_t offset, void *data,
+				       size_t len)
+{
+	const struct vhost_frontend *frontend = self;
+
+	memcpy(data, frontend->config + offset, len);
+}
+
+/* What it is now, the backend says. */
+static void vhost_frontend_config_write(void *self, size_t offset,
+					const void *data, size_t len)
+{
+	struct vhost_frontend *frontend = self;
+	struct vhost_user_message message = {
+		.request = VHOST_USER_SET_CONFIG,
+		.size = (uint32_t)(VHOST_USER_CONFIG_HEAD + len),
+		.payload.config =
+			{
+				.offset = le32_of((uint32_t)offset),
+				.size = le32_of((uint32_t)len),
+			},
+	};
+
+	if (!vhost_frontend_config_is_there(frontend) || frontend->lost)
+		return;
+	memcpy(message.payload.config.data, data, len);
+	vhost_frontend_begin(frontend);
+	if (vhost_frontend_ask(frontend, &message, NULL) == 0)
+		(void)vhost_frontend_read_config(frontend);
+}
+
+/* --- Life -----------------------------------------------------------------
+ */
+
+static int vhost_frontend_activate(void *self, struct virtqueue *const *queues)
+{
+	(void)queues;
+	return vhost_frontend_start(self, false);
+}
+
+static void vhost_frontend_queue_ready(void *self, unsigned int index)
+{
+	(void)self;
+	(void)index;
+}
+
+static void vhost_frontend_queue_reset(void *self, unsigned int index)
+{
+	struct vhost_frontend *frontend = self;
+	int ret;
+
+	vhost_frontend_begin(frontend);
+	ret = vhost_frontend_stop_ring(frontend, index);
+	if (ret == 0)
+		ret = vhost_frontend_tell_ring(
+			frontend, VHOST_USER_SET_VRING_ENABLE, index, 0);
+	if (ret < 0)
+		vhost_frontend_lose(frontend, "it refuses to stop a ring");
+}
+
+static int vhost_frontend_queue_enable(void *self, unsigned int index,
+				       struct virtqueue *queue)
+{
+	(void)queue;
+	vhost_frontend_begin(self);
+	return vhost_frontend_start_ring(self, index);
+}
+
+static int vhost_frontend_sleep(void *self)
+{
+	struct vhost_frontend *frontend = self;
+
+	/* Rings that are not enabled stand nowhere. */
+	return vhost_frontend_stop(frontend);
+}
+
+static int vhost_frontend_wake(void *self, struct virtqueue *const *queues)
+{
+	return queues ? vhost_frontend_start(self, true) : 0;
+}
+
+static int vhost_frontend_command(void *self, const char *name,
+				  const json_t *args, json_t **reply,
+				  struct error *err)
+{
+	(void)self;
+	(void)args;
+	(void)reply;
+	return error_set(err, EOPNOTSUPP,
+			 "a vhost-user backend takes no command, not \"%s\"",
+			 name);
+}
+
+#define FRONTEND_OPS(name, id, code)                                          \
+	{                                                                     \
+		.type = (name), .device_id = (id), .class_code = (code),      \
+		.open = vhost_frontend_open, .create = vhost_frontend_create, \
+		.destroy = vhost_frontend_destroy,                            \
+		.keep_fds = vhost_frontend_keep_fds,                          \
+		.queue_max_sizes = vhost_frontend_queue_max_sizes,            \
+		.features = vhost_frontend_features,                          \
+		.queue_elsewhere = vhost_frontend_queue_elsewhere,            \
+		.config_size = vhost_frontend_config_size,                    \
+		.read_config = vhost_frontend_config_read,                    \
+		.write_config = vhost_frontend_config_write,                  \
+		.activate = vhost_frontend_activate,                          \
+		.queue_ready = vhost_frontend_queue_ready,                    \
+		.reset = vhost_frontend_reset,                                \
+		.queue_reset = vhost_frontend_queue_reset,                    \
+		.queue_enable = vhost_frontend_queue_enable,                  \
+		.sleep = vhost_frontend_sleep, .wake = vhost_frontend_wake,   \
+		.snapshot = vhost_frontend_snapshot,                          \
+		.restore = vhost_frontend_restore,                            \
+		.command = vhost_frontend_command,                            \
+	}
+
+/* Device ids and PCI class codes, as those of the models. */
+static const struct virtio_device_ops vhost_frontend_types[] = {
+	FRONTEND_OPS("block", VIRTIO_ID_BLOCK, 0x010000),
+	FRONTEND_OPS("console", VIRTIO_ID_CONSOLE, 0x078000),
+	FRONTEND_OPS("fs", VIRTIO_ID_FS, 0x018000),
+	FRONTEND_OPS("net", VIRTIO_ID_NET, 0x020000),
+	FRONTEND_OPS("rng", VIRTIO_ID_RNG, 0x00ff00),
+};
+
+const struct virtio_device_ops *vhost_frontend_ops(const char *type)
+{
+	for (size_t i = 0;
+	     i < sizeof(vhost_frontend_types) / sizeof(vhost_frontend_types[0]);
+	     i++) {
+		if (strcmp(vhost_frontend_types[i].type, type) == 0)
+			return &vhost_frontend_types[i];
+	}
+	return NULL;
+}

@@ -1,0 +1,118 @@
+/*
+ * What the files of the vhost-user frontend share: vhost_frontend.c is the
+ * type of device, vhost_frontend_link.c the connection, vhost_frontend_rings.c
+ * sets memory and rings up and moves state. Nobody else includes this. All with
+ * the device's lock held.
+ */
+#ifndef VIRTIO_VHOST_FRONTEND_PRIVATE_H
+#define VIRTIO_VHOST_FRONTEND_PRIVATE_H
+
+#include "virtio/vhost_frontend.h"
+#include "virtio/vhost_type.h"
+#include "virtio/vhost_user.h"
+#include "vmm/base/log.h"
+
+/* Bytes of a backend's state that are taken. */
+#define VHOST_FRONTEND_STATE_MAX ((size_t)64 << 20)
+
+struct vhost_frontend {
+	struct virtio_device *device; /* borrowed */
+	const struct vhost_type *type;
+	bool whole;   /* the backend owns all of it */
+	char tag[36]; /* fs */
+
+	int fd;		 /* borrowed: the connection */
+	int request_fd;	 /* owned: the backend's requests; -1 */
+	int inflight_fd; /* owned: of the last activation; -1 */
+	struct vhost_user_inflight inflight; /* what it is */
+	struct virtio_watch *watch, *request_watch;
+	struct vhost_user_reader reader; /* of requests */
+	int64_t deadline;		 /* of the operation */
+	bool made;			 /* create() has returned */
+	bool lost;			 /* no backend any more */
+	struct log_limit log;
+
+	/* What the backend said once and for all. */
+	uint64_t features; /* of the device, those of the protocol left out */
+	uint64_t protocol; /* that were agreed upon */
+	unsigned int queue_count;
+	/* Its configuration, as last read. */
+	uint8_t config[VHOST_USER_CONFIG_MAX];
+
+	bool resetting; /* it is being reset: who fails then, fails later */
+	bool memory_sent;
+	bool restored; /* a state was loaded, and no ring has run since */
+};
+
+static inline bool vhost_frontend_has(const struct vhost_frontend *frontend,
+				      uint64_t protocol)
+{
+	return frontend->protocol & protocol;
+}
+
+/* Whether the configuration is the backend's. */
+static inline bool
+vhost_frontend_config_is_there(const struct vhost_frontend *frontend)
+{
+	return frontend->type->config_size &&
+	       (frontend->whole || !frontend->type->frontend_config);
+}
+
+/* --- vhost_frontend_link.c -------------------------------------------------
+ */
+
+/* An operation begins: VHOST_USER_DEADLINE from now. */
+void vhost_frontend_begin(struct vhost_frontend *frontend);
+
+/* The backend is no more, for that reason. */
+void vhost_frontend_lose(struct vhost_frontend *frontend, const char *why);
+
+/**
+ * vhost_frontend_ask() - Send a request, and wait for its answer or, where
+ * REPLY_ACK is agreed upon, its acknowledgement.
+ * @request: its descriptors stay the caller's
+ * @reply: the answer, with its descriptors; NULL: nobody wants it
+ *
+ * Return: 0; -EREMOTEIO if the backend refuses; -ENOLINK if it is lost, now or
+ * before.
+ */
+int vhost_frontend_ask(struct vhost_frontend *frontend,
+		       const struct vhost_user_message *request,
+		       struct vhost_user_message *reply);
+
+/* Shorter ones: with a u64, and for one; with a ring's index and a number. */
+int vhost_frontend_tell(struct vhost_frontend *frontend, uint32_t request,
+			uint64_t value);
+int vhost_frontend_get(struct vhost_frontend *frontend, uint32_t request,
+		       uint64_t *value);
+int vhost_frontend_tell_ring(struct vhost_frontend *frontend, uint32_t request,
+			     unsigned int index, uint32_t num);
+
+/* All of the handshake, from create(). */
+int vhost_frontend_greet(struct vhost_frontend *frontend, struct error *err);
+/* Read the configuration. Return: 1 if it is another now, 0, or as ask(). */
+int vhost_frontend_read_config(struct vhost_frontend *frontend);
+
+/* The callbacks of watch and request_watch. */
+void vhost_frontend_heard(void *self, uint32_t events);
+void vhost_frontend_requested(void *self, uint32_t events);
+
+/* --- vhost_frontend_rings.c ------------------------------------------------
+ */
+
+/* All rings that are enabled, from where they stand; @again: a device that
+ * wakes. */
+int vhost_frontend_start(struct vhost_frontend *frontend, bool again);
+int vhost_frontend_start_ring(struct vhost_frontend *frontend,
+			      unsigned int index);
+/* Stop them, and note where they stand. */
+int vhost_frontend_stop(struct vhost_frontend *frontend);
+int vhost_frontend_stop_ring(struct vhost_frontend *frontend,
+			     unsigned int index);
+/* Nothing of the device is used any more. */
+void vhost_frontend_reset(void *self);
+
+int vhost_frontend_snapshot(void *self, json_t **out);
+int vhost_frontend_restore(void *self, const json_t *state, struct error *err);
+
+#endif
