@@ -16,86 +16,23 @@
 
 #include "arch/x86_64/layout.h"
 #include "pci/bus.h"
-#include "tests/unit/support/fake_host.h"
 #include "tests/unit/support/kvm.h"
+#include "tests/unit/support/whole.h"
 #include "tests/unit/x86_64/support/kernel_image.h"
 #include "vmm/base/irq_pin.h"
-#include "vmm/kvm.h"
-
-#define CPUS   2
-#define MEMORY (UINT64_C(64) << 20)
 
 #define MSR_TSC 0x10
 
-struct whole {
-	struct blob blob;
-	struct image image;
-	struct fake_host fake;
-	struct kvm kvm;
-	struct guest_mem *mem;
-	struct arch *arch;
-	int vcpu_fds[CPUS];
-	unsigned int cpus;
-};
-
 static struct error err;
 
-static void whole_init_with(struct whole *w, enum arch_profile profile,
-			    unsigned int cpus, const char *cmdline)
+static void make_kernel(struct blob *blob)
 {
-	struct arch_config config = {
-		.memory = MEMORY,
-		.cpus = cpus,
-		.profile = profile,
-		.kernel = &w->image,
-		.cmdline = cmdline,
-		.console_on_serial = true,
-	};
-	struct guest_mem_region regions[GUEST_MEM_REGIONS_MAX];
-	unsigned int count;
-
-	memset(w, 0, sizeof(*w));
-	w->cpus = cpus;
-	blob_simple_elf(&w->blob, true, LAYOUT_HIGH_RAM, 0x1000);
-	blob_image(&w->blob, w->blob.len, "--kernel", &w->image);
-	fake_host_init(&w->fake);
-	ck_assert_msg(!kvm_open(&w->kvm, &err), "%s", err.text);
-	ck_assert_msg(!arch_new(&w->arch, &config, &err), "%s", err.text);
-	count = arch_ram(w->arch, regions);
-	ck_assert_int_eq(guest_mem_new(&w->mem, regions, count, 0, &err), 0);
-	ck_assert_int_eq(kvm_set_memory(&w->kvm, w->mem, &err), 0);
-	ck_assert_msg(!arch_vm_init(w->arch, w->kvm.dev_fd, w->kvm.vm_fd,
-				    w->mem, &w->fake.host, &err),
-		      "%s", err.text);
-	for (unsigned int i = 0; i < cpus; i++) {
-		ck_assert_int_eq(
-			kvm_create_vcpu(&w->kvm, i, &w->vcpu_fds[i], &err), 0);
-		ck_assert_msg(!arch_vcpu_init(w->arch, i, w->vcpu_fds[i], &err),
-			      "%s", err.text);
-	}
+	blob_simple_elf(blob, true, LAYOUT_HIGH_RAM, 0x1000);
 }
 
-static void whole_init(struct whole *w, enum arch_profile profile,
-		       unsigned int cpus)
+static void make(struct whole *w, enum arch_profile profile, unsigned int cpus)
 {
-	whole_init_with(w, profile, cpus, "quiet");
-}
-
-static void whole_fini(struct whole *w)
-{
-	arch_free(w->arch);
-	ck_assert_uint_eq(fake_host_ranges(&w->fake), 0);
-	for (unsigned int i = 0; i < w->cpus; i++)
-		close(w->vcpu_fds[i]);
-	guest_mem_free(w->mem);
-	kvm_close(&w->kvm);
-	image_close(&w->image);
-	blob_free(&w->blob);
-}
-
-static void whole_boot(struct whole *w)
-{
-	ck_assert_msg(!arch_boot(w->arch, &err), "%s", err.text);
+	whole_init(w, make_kernel, profile, cpus, "quiet");
 }
 
 /* What goes on by itself between two saves is taken out. */
@@ -118,32 +55,6 @@ static void still(json_t *state)
 				json_array_remove(msrs, j);
 		}
 	}
-}
-
-static json_t *whole_save(struct whole *w)
-{
-	json_t *state;
-
-	ck_assert_msg(!arch_save(w->arch, &state, &err), "%s", err.text);
-	return state;
-}
-
-static void check_same(json_t *first, json_t *second)
-{
-	still(first);
-	still(second);
-	if (!json_equal(first, second)) {
-		char *a = json_dumps(first, JSON_INDENT(1));
-		char *b = json_dumps(second, JSON_INDENT(1));
-		size_t at = 0;
-
-		while (a[at] == b[at])
-			at++;
-		at = at < 200 ? 0 : at - 200;
-		ck_abort_msg("first:\n%.400s\nsecond:\n%.400s", a + at, b + at);
-	}
-	json_decref(first);
-	json_decref(second);
 }
 
 static void disturb(struct whole *w)
@@ -169,13 +80,13 @@ START_TEST(arch_restore_into_a_fresh_one_saves_the_same)
 	struct whole from, to;
 	json_t *first;
 
-	whole_init(&from, profiles[_i], CPUS);
+	make(&from, profiles[_i], WHOLE_CPUS);
 	whole_boot(&from);
 	disturb(&from);
 	first = whole_save(&from);
-	whole_init(&to, profiles[_i], CPUS);
+	make(&to, profiles[_i], WHOLE_CPUS);
 	ck_assert_msg(!arch_restore(to.arch, first, &err), "%s", err.text);
-	check_same(first, whole_save(&to));
+	whole_check_same(first, whole_save(&to), still);
 	whole_fini(&from);
 	whole_fini(&to);
 }
@@ -186,13 +97,13 @@ START_TEST(arch_boot_again_is_as_the_first_time)
 	struct whole w;
 	json_t *first;
 
-	whole_init(&w, profiles[_i], CPUS);
+	make(&w, profiles[_i], WHOLE_CPUS);
 	whole_boot(&w);
 	first = whole_save(&w);
 	disturb(&w);
 	ck_assert_int_eq(guest_mem_discard(w.mem), 0);
 	whole_boot(&w);
-	check_same(first, whole_save(&w));
+	whole_check_same(first, whole_save(&w), still);
 	whole_fini(&w);
 }
 END_TEST
@@ -214,7 +125,7 @@ START_TEST(arch_boot_console_is_put_in_front_where_none_is_given)
 	struct whole w;
 	char cmdline[64];
 
-	whole_init_with(&w, ARCH_PROFILE_LEAN, 1, cmdlines[_i].given);
+	whole_init(&w, make_kernel, ARCH_PROFILE_LEAN, 1, cmdlines[_i].given);
 	whole_boot(&w);
 	ck_assert_int_eq(
 		guest_mem_read(w.mem, LAYOUT_CMDLINE, cmdline, sizeof(cmdline)),
@@ -241,18 +152,12 @@ static const struct {
 
 START_TEST(arch_restore_wrong_state_is_refused_by_name)
 {
-	json_t *state, *value;
 	struct whole w;
 
-	whole_init(&w, ARCH_PROFILE_LEAN, CPUS);
+	make(&w, ARCH_PROFILE_LEAN, WHOLE_CPUS);
 	whole_boot(&w);
-	state = whole_save(&w);
-	value = json_loads(wrong[_i].value, JSON_DECODE_ANY, NULL);
-	ck_assert_ptr_nonnull(value);
-	json_object_set_new(state, wrong[_i].key, value);
-	ck_assert_int_eq(arch_restore(w.arch, state, &err), -EINVAL);
-	ck_assert_msg(strstr(err.text, wrong[_i].names), "%s", err.text);
-	json_decref(state);
+	whole_check_refusal(&w, wrong[_i].key, wrong[_i].value,
+			    wrong[_i].names);
 	whole_fini(&w);
 }
 END_TEST
@@ -262,7 +167,7 @@ START_TEST(arch_restore_without_a_device_names_it)
 	json_t *state, *devices;
 	struct whole w;
 
-	whole_init(&w, ARCH_PROFILE_LEAN, CPUS);
+	make(&w, ARCH_PROFILE_LEAN, WHOLE_CPUS);
 	whole_boot(&w);
 	state = whole_save(&w);
 	devices = json_object_get(state, "devices");
@@ -281,7 +186,7 @@ START_TEST(arch_save_failing_device_is_named)
 	json_t *state = NULL;
 	struct whole w;
 
-	whole_init(&w, ARCH_PROFILE_LEAN, 1);
+	make(&w, ARCH_PROFILE_LEAN, 1);
 	whole_boot(&w);
 	/* What KVM answers from now on is EBADF. */
 	close(w.kvm.vm_fd);
@@ -318,7 +223,7 @@ START_TEST(arch_mmio_add_places_are_apart_and_described)
 	struct arch_mmio places[LAYOUT_VIRTIO_MMIO_MAX], more;
 	struct whole w;
 
-	whole_init(&w, profiles[_i], 1);
+	make(&w, profiles[_i], 1);
 	for (unsigned int i = 0; i < LAYOUT_VIRTIO_MMIO_MAX; i++) {
 		struct arch_mmio *p = &places[i];
 
@@ -356,7 +261,7 @@ START_TEST(arch_boot_assigns_bars)
 	struct pci_device device;
 	struct whole w;
 
-	whole_init(&w, profiles[_i], 1);
+	make(&w, profiles[_i], 1);
 	pci_device_init(&device, &identity);
 	pci_device_add_bar(&device, 0, &bar);
 	ck_assert_int_eq(pci_bus_add(arch_pci(w.arch), 1, 0, &device), 0);
@@ -376,7 +281,7 @@ START_TEST(arch_irq_routes_are_those_of_the_pins)
 	struct kvm_irq_routing_entry routes[ARCH_IRQ_ROUTES_MAX];
 	struct whole w;
 
-	whole_init(&w, profiles[_i], 1);
+	make(&w, profiles[_i], 1);
 	ck_assert_uint_eq(arch_irq_routes(w.arch, routes), _i ? 38 : 24);
 	ck_assert_uint_eq(arch_irq_count(w.arch), 24);
 	whole_fini(&w);
