@@ -17,21 +17,18 @@
 #include <check.h>
 
 #include "tests/unit/support/mock_device.h"
-#include "tests/unit/support/ring_driver.h"
+#include "tests/unit/support/virtio_board.h"
 #include "vmm/base/log.h"
 
-#define RINGS	 0x10000 /* of queue 0; the next one 64 KiB on */
-#define BUFFERS	 0x80000
 #define VERSION	 (UINT64_C(1) << VIRTIO_F_VERSION_1)
 #define PACKED	 (UINT64_C(1) << VIRTIO_F_RING_PACKED)
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct loop *loop;
-static struct guest_mem *mem;
+static struct virtio_guest guest;
 static struct mock_device mock;
 static struct virtio_resources resources;
 static struct virtio_device *device;
-static struct ring_driver *rings[MOCK_DEVICE_QUEUES];
 static struct error err;
 static unsigned int config_changes, reset_needs;
 
@@ -54,15 +51,10 @@ static const struct virtio_device_events events = {
 
 static void make(const struct virtio_device_ops *ops)
 {
-	const struct virtio_device_config config = {
-		.ops = ops,
-		.label = "mock0",
-		.loop = loop,
-		.mem = mem,
-		.resources = &resources,
-		.packed = true,
-	};
+	struct virtio_device_config config =
+		mock_device_config(loop, guest.mem, &resources);
 
+	config.ops = ops;
 	ck_assert_int_eq(virtio_device_new(&device, &config, &err), 0);
 	virtio_device_set_events_locked(device, &events, &mock);
 	memset(mock.calls, 0, sizeof(mock.calls));
@@ -72,7 +64,7 @@ static void make(const struct virtio_device_ops *ops)
 static void setup_mock(void)
 {
 	ck_assert_int_eq(loop_new(&loop), 0);
-	mem = ring_driver_mem(2);
+	virtio_guest_init(&guest);
 	mock_device_init(&mock);
 	mock_device_resources(&mock, &resources);
 }
@@ -87,17 +79,14 @@ static void drop(void)
 {
 	virtio_device_free(device);
 	device = NULL;
-	for (unsigned int i = 0; i < COUNT(rings); i++) {
-		ring_driver_free(rings[i]);
-		rings[i] = NULL;
-	}
+	virtio_guest_free_rings(&guest);
 }
 
 static void teardown(void)
 {
 	drop();
 	virtio_resources_fini(&resources);
-	guest_mem_free(mem);
+	virtio_guest_fini(&guest);
 	loop_free(loop);
 }
 
@@ -130,16 +119,9 @@ static bool packed;
 
 static struct virtqueue_config queue_config(unsigned int index)
 {
-	const struct ring_driver_options options = {
-		.base = RINGS + 0x10000 * index,
-		.size = 16,
-		.packed = packed,
-	};
-	struct virtqueue_config config;
+	struct virtqueue_config config =
+		virtio_guest_ring(&guest, index, packed);
 
-	if (!rings[index])
-		rings[index] = ring_driver_new(mem, &options);
-	ring_driver_config(rings[index], &config);
 	config.index = index;
 	/* The device knows better. */
 	config.packed = !packed;
@@ -158,40 +140,10 @@ static int activate(void)
 	return virtio_device_activate_locked(device, configs, 2);
 }
 
-static void add(unsigned int index, const char *text)
-{
-	const uint64_t at = BUFFERS + 0x1000 * index;
-	const struct ring_driver_chain chain = {
-		.readable = {{at, (uint32_t)strlen(text)}},
-		.readable_count = 1,
-		.writable = {{at + 0x800, 64}},
-		.writable_count = 1,
-	};
-
-	ck_assert_int_eq(guest_mem_write(mem, at, text, strlen(text)), 0);
-	ck_assert_int_ge(ring_driver_add(rings[index], &chain), 0);
-	ring_driver_publish(rings[index]);
-}
-
 static void kick(unsigned int index)
 {
 	ck_assert_int_eq(eventfd_write(virtio_device_kick_fd(device, index), 1),
 			 0);
-}
-
-/* Whether that came back. */
-static bool answered(unsigned int index, const char *text)
-{
-	const uint64_t at = BUFFERS + 0x1000 * index + 0x800;
-	struct ring_driver_used used;
-	char answer[64] = "";
-
-	if (ring_driver_collect(rings[index], &used) != 1)
-		return false;
-	ck_assert_uint_eq(used.len, strlen(text));
-	ck_assert_int_eq(guest_mem_read(mem, at, answer, used.len), 0);
-	ck_assert_str_eq(answer, text);
-	return true;
 }
 
 static bool called(unsigned int index)
@@ -442,10 +394,7 @@ START_TEST(device_each_state_each_operation_as_the_table_says)
 	for (unsigned int i = VIRTIO_DEVICE_ASLEEP_NEW;
 	     i < VIRTIO_DEVICE_STATES; i++) {
 		saved[i] = saved_state((enum virtio_device_state)i);
-		for (unsigned int q = 0; q < COUNT(rings); q++) {
-			ring_driver_free(rings[q]);
-			rings[q] = NULL;
-		}
+		virtio_guest_free_rings(&guest);
 	}
 	drop();
 	for (unsigned int i = 0; i < VIRTIO_DEVICE_STATES; i++) {
@@ -469,7 +418,7 @@ START_TEST(device_new_says_what_the_model_said)
 
 	ck_assert_str_eq(virtio_device_label(device), "mock0");
 	ck_assert_ptr_eq(virtio_device_ops(device), &mock_device_ops);
-	ck_assert_ptr_eq(virtio_device_mem(device), mem);
+	ck_assert_ptr_eq(virtio_device_mem(device), guest.mem);
 	ck_assert_uint_eq(virtio_device_queues(device), MOCK_DEVICE_QUEUES);
 	ck_assert_uint_eq(virtio_device_queue_max(device, 2), MOCK_DEVICE_SIZE);
 	ck_assert_uint_eq(virtio_device_queue_max(device, 3), 0);
@@ -491,7 +440,7 @@ START_TEST(device_new_model_refuses_is_said)
 		.ops = &mock_device_ops,
 		.label = "mock1",
 		.loop = loop,
-		.mem = mem,
+		.mem = guest.mem,
 		.resources = &resources,
 	};
 	struct virtio_device *other = NULL;
@@ -600,15 +549,15 @@ END_TEST
 START_TEST(device_plain_model_sleeps_and_wakes_by_activate)
 {
 	ck_assert_int_eq(activate(), 0);
-	add(0, "before");
+	virtio_guest_ask(&guest, 0, "before");
 	kick(0);
 	turn();
-	ck_assert(answered(0, "before"));
+	ck_assert(virtio_guest_answered(&guest, 0, "before"));
 	ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
-	add(0, "asleep");
+	virtio_guest_ask(&guest, 0, "asleep");
 	ck_assert_int_eq(virtio_device_wake_locked(device), 0);
 	ck_assert_uint_eq(mock.calls[MOCK_ACTIVATE], 2);
-	ck_assert(answered(0, "asleep"));
+	ck_assert(virtio_guest_answered(&guest, 0, "asleep"));
 }
 END_TEST
 
@@ -695,13 +644,13 @@ START_TEST(device_kick_makes_its_queue_ready)
 	ck_assert_uint_eq(mock.ready[1], 0);
 	ck_assert_uint_eq(mock.ready[2], 1);
 	ck_assert(!called(2));
-	add(2, "hello");
+	virtio_guest_ask(&guest, 2, "hello");
 	kick(2);
 	kick(2);
 	turn();
 	ck_assert_uint_eq(mock.ready[0], 1);
 	ck_assert_uint_eq(mock.ready[2], 2);
-	ck_assert(answered(2, "hello"));
+	ck_assert(virtio_guest_answered(&guest, 2, "hello"));
 	ck_assert(called(2));
 	/* The kick was taken out of the eventfd. */
 	turn();
@@ -723,12 +672,12 @@ START_TEST(device_kick_before_activation_is_not_lost)
 	struct virtqueue_config config = queue_config(0);
 
 	virtio_device_ack_features_locked(device, VERSION);
-	add(0, "early");
+	virtio_guest_ask(&guest, 0, "early");
 	kick(0);
 	turn();
 	ck_assert_uint_eq(mock.ready[0], 0);
 	ck_assert_int_eq(virtio_device_activate_locked(device, &config, 1), 0);
-	ck_assert(answered(0, "early"));
+	ck_assert(virtio_guest_answered(&guest, 0, "early"));
 }
 END_TEST
 
@@ -736,13 +685,13 @@ START_TEST(device_kick_while_asleep_is_not_lost)
 {
 	ck_assert_int_eq(activate(), 0);
 	ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
-	add(0, "asleep");
+	virtio_guest_ask(&guest, 0, "asleep");
 	kick(0);
 	turn();
 	ck_assert_uint_eq(mock.ready[0], 1);
 	ck_assert_int_eq(virtio_device_wake_locked(device), 0);
 	ck_assert_uint_eq(mock.ready[0], 2);
-	ck_assert(answered(0, "asleep"));
+	ck_assert(virtio_guest_answered(&guest, 0, "asleep"));
 }
 END_TEST
 
@@ -755,10 +704,10 @@ START_TEST(device_sleep_keeps_positions)
 	ck_assert_int_eq(activate(), 0);
 	/* More than the ring has entries: wrapped, too. */
 	for (unsigned int i = 0; i < 41; i++) {
-		add(0, "round");
+		virtio_guest_ask(&guest, 0, "round");
 		kick(0);
 		turn();
-		ck_assert(answered(0, "round"));
+		ck_assert(virtio_guest_answered(&guest, 0, "round"));
 		if (i % 3)
 			continue;
 		ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
@@ -788,10 +737,10 @@ START_TEST(device_sleep_model_refuses_stays_active)
 	mock.fails[MOCK_SLEEP] = -EIO;
 	ck_assert_int_eq(virtio_device_sleep_locked(device), -EIO);
 	ck_assert_int_eq(state(), VIRTIO_DEVICE_ACTIVE);
-	add(0, "awake");
+	virtio_guest_ask(&guest, 0, "awake");
 	kick(0);
 	turn();
-	ck_assert(answered(0, "awake"));
+	ck_assert(virtio_guest_answered(&guest, 0, "awake"));
 }
 END_TEST
 
@@ -809,7 +758,7 @@ START_TEST(device_free_active_drops_chains)
 {
 	mock.hold = true;
 	ck_assert_int_eq(activate(), 0);
-	add(0, "held");
+	virtio_guest_ask(&guest, 0, "held");
 	kick(0);
 	turn();
 	ck_assert_uint_eq(mock.held_count, 1);
@@ -831,18 +780,15 @@ static void expect_failed(void)
 	ck_assert_uint_eq(reset_needs, 1);
 	memset(mock.fails, 0, sizeof(mock.fails));
 	mock.fail_soon = false;
-	for (unsigned int i = 0; i < COUNT(rings); i++) {
-		ring_driver_free(rings[i]);
-		rings[i] = NULL;
-	}
+	virtio_guest_free_rings(&guest);
 	ck_assert_int_eq(virtio_device_reset_locked(device), 0);
 	ck_assert(!mock.active);
 	ck_assert_uint_eq(virtio_device_acked(device), 0);
 	ck_assert_int_eq(activate(), 0);
-	add(0, "again");
+	virtio_guest_ask(&guest, 0, "again");
 	kick(0);
 	turn();
-	ck_assert(answered(0, "again"));
+	ck_assert(virtio_guest_answered(&guest, 0, "again"));
 }
 
 START_TEST(device_activate_model_refuses_fails)
@@ -992,15 +938,15 @@ START_TEST(device_kick_of_broken_queue_fails)
 	reset_needs = 0;
 	ck_assert_int_eq(activate(), 0);
 	/* A head that there is not. */
-	ring_driver_avail(rings[0])->ring[0] = 0xfff0;
-	ring_driver_avail(rings[0])->idx = 1;
+	ring_driver_avail(guest.rings[0])->ring[0] = 0xfff0;
+	ring_driver_avail(guest.rings[0])->idx = 1;
 	kick(0);
 	turn();
 	/* No more kicks come, of other queues either. */
-	add(2, "too late");
+	virtio_guest_ask(&guest, 2, "too late");
 	kick(2);
 	turn();
-	ck_assert(!answered(2, "too late"));
+	ck_assert(!virtio_guest_answered(&guest, 2, "too late"));
 	expect_failed();
 }
 END_TEST
@@ -1025,8 +971,8 @@ START_TEST(device_queue_reset_drops_and_takes_up_again)
 
 	mock.hold = true;
 	ck_assert_int_eq(activate(), 0);
-	add(0, "dropped");
-	add(2, "kept");
+	virtio_guest_ask(&guest, 0, "dropped");
+	virtio_guest_ask(&guest, 2, "kept");
 	kick(0);
 	kick(2);
 	turn();
@@ -1041,16 +987,15 @@ START_TEST(device_queue_reset_drops_and_takes_up_again)
 	ck_assert_uint_eq(mock.calls[MOCK_QUEUE_RESET], 1);
 
 	mock.hold = false;
-	ring_driver_free(rings[0]);
-	rings[0] = NULL;
+	virtio_guest_free_ring(&guest, 0);
 	config = queue_config(0);
-	add(0, "anew");
+	virtio_guest_ask(&guest, 0, "anew");
 	ck_assert_int_eq(virtio_device_queue_enable_locked(device, &config), 0);
-	ck_assert(answered(0, "anew"));
+	ck_assert(virtio_guest_answered(&guest, 0, "anew"));
 	ck_assert_int_eq(virtio_device_queue_enable_locked(device, &config),
 			 -EBUSY);
 	mock_device_finish(&mock);
-	ck_assert(answered(2, "kept"));
+	ck_assert(virtio_guest_answered(&guest, 2, "kept"));
 }
 END_TEST
 
@@ -1220,10 +1165,10 @@ START_TEST(device_restore_goes_on_where_it_was)
 	packed = _i;
 	ck_assert_int_eq(activate(), 0);
 	for (unsigned int i = 0; i < 21; i++) {
-		add(0, "before");
+		virtio_guest_ask(&guest, 0, "before");
 		kick(0);
 		turn();
-		ck_assert(answered(0, "before"));
+		ck_assert(virtio_guest_answered(&guest, 0, "before"));
 	}
 	mock.value = 77;
 	ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
@@ -1240,9 +1185,9 @@ START_TEST(device_restore_goes_on_where_it_was)
 	ck_assert_uint_eq(virtio_device_acked(device), mock.acked);
 	second = snapshot();
 	ck_assert(json_equal(first, second));
-	add(0, "after");
+	virtio_guest_ask(&guest, 0, "after");
 	ck_assert_int_eq(virtio_device_wake_locked(device), 0);
-	ck_assert(answered(0, "after"));
+	ck_assert(virtio_guest_answered(&guest, 0, "after"));
 	ck_assert_uint_eq(mock.calls[MOCK_ACTIVATE], 0);
 	json_decref(first);
 	json_decref(second);

@@ -63,8 +63,7 @@ static struct error err;
 
 static const unsigned int queue_counts[DEVICES] = {1, 2, 2, 1};
 
-/* --- In place of the machine
- * ----------------------------------------------------
+/* --- In place of the machine -----------------------------------------------
  */
 
 struct pci_bus *arch_pci(struct arch *arch)
@@ -195,8 +194,7 @@ static void board_fini(struct board *board)
 	close(board->console[1]);
 }
 
-/* --- A driver
- * --------------------------------------------------------------------
+/* --- A driver --------------------------------------------------------------
  */
 
 struct reg {
@@ -320,8 +318,7 @@ static void guest_write(uint64_t at, const void *data, size_t len)
 	ck_assert_int_eq(guest_mem_write(mem, at, data, len), 0);
 }
 
-/* --- What it does with each
- * -----------------------------------------------------
+/* --- What it does with each ------------------------------------------------
  */
 
 static void disk_do(struct board *board, uint32_t type, uint64_t sector)
@@ -450,8 +447,7 @@ static void use(struct board *board, uint64_t round)
 		ck_assert_uint_eq(status(board, i), ALIVE);
 }
 
-/* --- Fixture
- * ---------------------------------------------------------------------
+/* --- Fixture ---------------------------------------------------------------
  */
 
 static void setup(bool on_mmio)
@@ -498,8 +494,7 @@ static void teardown(void)
 	unlink(path);
 }
 
-/* --- Cases
- * ------------------------------------------------------------------------
+/* --- Cases -----------------------------------------------------------------
  */
 
 static json_t *save(struct board *board)

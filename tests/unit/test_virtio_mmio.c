@@ -24,15 +24,12 @@ static struct virtio_guest guest;
 
 static void setup(void)
 {
-	virtio_guest_init(&guest);
-	virtio_board_init(&board, VIRTIO_BOARD_MMIO, &guest);
-	virtio_board_add(&board);
+	virtio_board_open(&board, VIRTIO_BOARD_MMIO, &guest);
 }
 
 static void teardown(void)
 {
-	virtio_board_fini(&board);
-	virtio_guest_fini(&guest);
+	virtio_board_close(&board);
 }
 
 static uint32_t get(uint64_t offset)

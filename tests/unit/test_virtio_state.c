@@ -22,54 +22,24 @@
 #define DRIVER	    VIRTIO_CONFIG_S_DRIVER
 #define DRIVER_OK   VIRTIO_CONFIG_S_DRIVER_OK
 #define FEATURES_OK VIRTIO_CONFIG_S_FEATURES_OK
-#define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 #define ALIVE	    (ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK)
 
 static struct virtio_board board, other;
 static struct virtio_guest guest;
 
-static void setup(enum virtio_board_kind kind)
-{
-	virtio_guest_init(&guest);
-	virtio_board_init(&board, kind, &guest);
-	virtio_board_add(&board);
-}
-
 static void setup_pci(void)
 {
-	setup(VIRTIO_BOARD_PCI);
+	virtio_board_open(&board, VIRTIO_BOARD_PCI, &guest);
 }
 
 static void setup_mmio(void)
 {
-	setup(VIRTIO_BOARD_MMIO);
+	virtio_board_open(&board, VIRTIO_BOARD_MMIO, &guest);
 }
 
 static void teardown(void)
 {
-	virtio_board_fini(&board);
-	virtio_guest_fini(&guest);
-}
-
-static void start(void)
-{
-	virtio_board_start(&board, VERSION);
-	ck_assert_uint_eq(virtio_board_status(&board), ALIVE);
-}
-
-/* After whatever came before. */
-static void expect_works(void)
-{
-	virtio_guest_free_rings(&guest);
-	start();
-	virtio_board_exchange(&board, 0, "works");
-}
-
-static void change_config(void)
-{
-	virtio_device_lock(board.device);
-	virtio_device_config_changed(board.device);
-	virtio_device_unlock(board.device);
+	virtio_board_close(&board);
 }
 
 static void setup_other(void)
@@ -110,10 +80,10 @@ static void pass_on(void)
 
 START_TEST(transport_restore_active_goes_on)
 {
-	start();
+	virtio_board_start_plain(&board);
 	for (unsigned int i = 0; i < 21; i++)
 		virtio_board_exchange(&board, 0, "before");
-	change_config();
+	virtio_board_change_config(&board);
 	pass_on();
 	ck_assert(virtio_board_line(&other));
 	ck_assert_uint_eq(virtio_board_status(&other), ALIVE);
@@ -166,7 +136,7 @@ END_TEST
 /* The eventfd was written, the loop has not got to it. */
 START_TEST(transport_save_interrupt_on_its_way_is_kept)
 {
-	start();
+	virtio_board_start_plain(&board);
 	ck_assert_int_eq(
 		eventfd_write(virtio_device_call_fd(board.device, 0), 1), 0);
 	pass_on();
@@ -188,7 +158,7 @@ START_TEST(transport_save_awake_is_refused)
 	virtio_board_wake(&board);
 	ck_assert_int_eq(board.ops->restore(board.self, state, &err), -EBUSY);
 	json_decref(state);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -234,7 +204,7 @@ START_TEST(transport_restore_edited_is_refused_unchanged)
 {
 	json_t *state, *before, *after;
 
-	start();
+	virtio_board_start_plain(&board);
 	virtio_board_sleep(&board);
 	setup_other();
 	before = virtio_board_save(&other);
@@ -259,7 +229,7 @@ END_TEST
 
 START_TEST(transport_wake_looks_at_all_queues)
 {
-	start();
+	virtio_board_start_plain(&board);
 	virtio_board_sleep(&board);
 	virtio_guest_ask(&guest, 0, "asleep");
 	virtio_board_notify(&board, 0);

@@ -31,41 +31,19 @@
 static struct virtio_board board;
 static struct virtio_guest guest;
 
-static void setup(enum virtio_board_kind kind)
-{
-	virtio_guest_init(&guest);
-	virtio_board_init(&board, kind, &guest);
-	virtio_board_add(&board);
-}
-
 static void setup_pci(void)
 {
-	setup(VIRTIO_BOARD_PCI);
+	virtio_board_open(&board, VIRTIO_BOARD_PCI, &guest);
 }
 
 static void setup_mmio(void)
 {
-	setup(VIRTIO_BOARD_MMIO);
+	virtio_board_open(&board, VIRTIO_BOARD_MMIO, &guest);
 }
 
 static void teardown(void)
 {
-	virtio_board_fini(&board);
-	virtio_guest_fini(&guest);
-}
-
-static void start(void)
-{
-	virtio_board_start(&board, VERSION);
-	ck_assert_uint_eq(virtio_board_status(&board), ALIVE);
-}
-
-/* After whatever came before. */
-static void expect_works(void)
-{
-	virtio_guest_free_rings(&guest);
-	start();
-	virtio_board_exchange(&board, 0, "works");
+	virtio_board_close(&board);
 }
 
 /* --- Features and status ---------------------------------------------------
@@ -73,7 +51,7 @@ static void expect_works(void)
 
 START_TEST(transport_driver_sequence_works)
 {
-	start();
+	virtio_board_start_plain(&board);
 	ck_assert_uint_eq(board.mock.calls[MOCK_ACTIVATE], 1);
 	ck_assert_uint_eq(board.mock.acked, VERSION);
 	for (unsigned int i = 0; i < 40; i++) {
@@ -114,7 +92,7 @@ START_TEST(transport_features_select_out_of_range_is_nothing)
 		ck_assert_uint_eq(virtio_board_offered(&board, selects[i]), 0);
 		virtio_board_accept(&board, selects[i], 0xffffffff);
 	}
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -142,7 +120,7 @@ START_TEST(transport_features_not_offered_do_not_stick)
 	}
 	ck_assert_uint_eq(board.mock.calls[MOCK_ACK_FEATURES], 0);
 	ck_assert_uint_eq(board.mock.calls[MOCK_ACTIVATE], 0);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -158,7 +136,7 @@ END_TEST
 
 START_TEST(transport_status_bits_are_never_cleared)
 {
-	start();
+	virtio_board_start_plain(&board);
 	virtio_board_set_status(&board, ACKNOWLEDGE);
 	ck_assert_uint_eq(virtio_board_status(&board), ALIVE);
 	virtio_board_set_status(&board, DRIVER_OK);
@@ -174,7 +152,7 @@ START_TEST(transport_status_bits_of_the_device_stay_its_own)
 	ck_assert_uint_eq(virtio_board_status(&board), 0);
 	virtio_board_set_status(&board, VIRTIO_CONFIG_S_FAILED);
 	ck_assert_uint_eq(virtio_board_status(&board), VIRTIO_CONFIG_S_FAILED);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -190,7 +168,7 @@ START_TEST(transport_status_out_of_order_is_harmless)
 	ck_assert_uint_eq(board.mock.calls[MOCK_ACTIVATE], 1);
 	virtio_board_notify(&board, 0);
 	virtio_board_turn(&board);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -199,7 +177,7 @@ END_TEST
 
 START_TEST(transport_reset_is_complete_at_once)
 {
-	start();
+	virtio_board_start_plain(&board);
 	board.mock.hold = true;
 	virtio_guest_ask(&guest, 0, "in flight");
 	virtio_board_notify(&board, 0);
@@ -220,13 +198,13 @@ START_TEST(transport_reset_is_complete_at_once)
 	virtio_board_turn(&board);
 	ck_assert(!virtio_guest_answered(&guest, 0, "in flight"));
 	board.mock.hold = false;
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
 START_TEST(transport_reset_takes_interrupts_back)
 {
-	start();
+	virtio_board_start_plain(&board);
 	virtio_guest_ask(&guest, 0, "raised");
 	virtio_board_notify(&board, 0);
 	virtio_board_turn(&board);
@@ -237,7 +215,7 @@ START_TEST(transport_reset_takes_interrupts_back)
 
 	/* One that was on its way is not for the next driver. */
 	virtio_guest_free_rings(&guest);
-	start();
+	virtio_board_start_plain(&board);
 	ck_assert_int_eq(
 		eventfd_write(virtio_device_call_fd(board.device, 0), 1), 0);
 	virtio_board_set_status(&board, 0);
@@ -262,7 +240,7 @@ static bool call_waits(bool make)
 
 START_TEST(transport_interrupt_not_looked_at_is_not_taken_again)
 {
-	start();
+	virtio_board_start_plain(&board);
 	ck_assert(!call_waits(true));
 	ck_assert(virtio_board_line(&board));
 	/* The second time nobody listens any more. */
@@ -282,7 +260,7 @@ START_TEST(transport_interrupt_not_looked_at_is_not_taken_again)
 	ck_assert(!call_waits(false));
 	ck_assert(!virtio_board_line(&board));
 	virtio_guest_free_rings(&guest);
-	start();
+	virtio_board_start_plain(&board);
 	ck_assert(!call_waits(true));
 	ck_assert(virtio_board_line(&board));
 }
@@ -337,7 +315,7 @@ START_TEST(transport_reset_storm_with_requests_is_survived)
 	ck_assert_uint_eq(board.mock.calls[MOCK_ACTIVATE], 300);
 	ck_assert_uint_eq(board.mock.calls[MOCK_RESET], 300);
 	virtio_board_turn(&board);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -349,7 +327,7 @@ START_TEST(transport_power_on_is_as_new)
 	fresh = virtio_board_save(&board);
 	virtio_board_wake(&board);
 
-	start();
+	virtio_board_start_plain(&board);
 	virtio_device_lock(board.device);
 	virtio_device_config_changed(board.device);
 	virtio_device_unlock(board.device);
@@ -376,7 +354,7 @@ START_TEST(transport_power_on_is_as_new)
 	ck_assert(json_equal(fresh, after));
 	json_decref(fresh);
 	json_decref(after);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -409,7 +387,7 @@ START_TEST(transport_queue_written_after_driver_ok_is_unchanged)
 {
 	struct virtqueue_config config;
 
-	start();
+	virtio_board_start_plain(&board);
 	config = virtio_guest_ring(&guest, 1, false);
 	virtio_board_set_up(&board, 0, &config);
 	virtio_board_set_up(&board, 1, &config);
@@ -467,7 +445,7 @@ START_TEST(transport_queue_bad_needs_reset)
 		ck_assert(virtio_board_line(&board));
 		ck_assert_uint_eq(virtio_board_isr(&board), 2);
 		ck_assert_uint_eq(board.mock.calls[MOCK_ACTIVATE], i);
-		expect_works();
+		virtio_board_expect_works(&board);
 		virtio_guest_free_rings(&guest);
 	}
 }
@@ -482,13 +460,13 @@ START_TEST(transport_queue_mmio_size_of_more_bits_needs_reset)
 	virtio_board_set_size(&board, 0x10010);
 	virtio_board_drive(&board);
 	ck_assert_uint_eq(virtio_board_status(&board), ALIVE | NEEDS_RESET);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
 START_TEST(transport_queue_broken_needs_reset)
 {
-	start();
+	virtio_board_start_plain(&board);
 	ring_driver_avail(guest.rings[0])->ring[0] = 0x7fff;
 	ring_driver_avail(guest.rings[0])->idx = 1;
 	virtio_board_notify(&board, 0);
@@ -499,7 +477,7 @@ START_TEST(transport_queue_broken_needs_reset)
 	/* No status the driver writes but 0 helps. */
 	virtio_board_set_status(&board, ALIVE);
 	ck_assert_uint_eq(virtio_board_status(&board), ALIVE | NEEDS_RESET);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -510,7 +488,7 @@ START_TEST(transport_activate_refused_needs_reset)
 	ck_assert_uint_eq(virtio_board_status(&board), ALIVE | NEEDS_RESET);
 	ck_assert_uint_eq(virtio_board_isr(&board), 2);
 	board.mock.fails[MOCK_ACTIVATE] = 0;
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -534,7 +512,7 @@ START_TEST(transport_doorbells_are_from_driver_ok_to_reset)
 		ck_assert_uint_eq(board.fake.doorbell_count, 0);
 	}
 	virtio_board_turn(&board);
-	expect_works();
+	virtio_board_expect_works(&board);
 	board.ops->reset(board.self);
 	ck_assert_uint_eq(board.fake.doorbell_count, 0);
 }
@@ -549,7 +527,7 @@ START_TEST(transport_doorbells_not_activated_are_none)
 	virtio_board_drive(&board);
 	ck_assert_uint_eq(virtio_board_status(&board), ALIVE | NEEDS_RESET);
 	ck_assert_uint_eq(board.fake.doorbell_count, 0);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -564,12 +542,12 @@ START_TEST(transport_notify_of_nothing_is_harmless)
 		virtio_board_turn(&board);
 		ck_assert_uint_eq(board.mock.ready[0], round == 0 ? 0 : 1);
 		if (round == 0)
-			start();
+			virtio_board_start_plain(&board);
 		else if (round == 1)
 			virtio_board_set_status(&board, 0);
 	}
 	ck_assert_uint_eq(board.mock.ready[1], 0);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
@@ -621,13 +599,13 @@ START_TEST(transport_queue_reset_bad_queue_needs_reset)
 	/* A failed device resets no queue. */
 	virtio_board_reset_queue(&board);
 	virtio_board_enable(&board);
-	expect_works();
+	virtio_board_expect_works(&board);
 }
 END_TEST
 
 START_TEST(transport_queue_reset_not_negotiated_is_ignored)
 {
-	start();
+	virtio_board_start_plain(&board);
 	virtio_board_select(&board, 0);
 	virtio_board_reset_queue(&board);
 	ck_assert(virtio_board_enabled(&board));
@@ -671,25 +649,18 @@ START_TEST(transport_config_any_access_is_safe)
 }
 END_TEST
 
-static void change_config(void)
-{
-	virtio_device_lock(board.device);
-	virtio_device_config_changed(board.device);
-	virtio_device_unlock(board.device);
-}
-
 START_TEST(transport_config_changed_interrupts)
 {
 	uint32_t before;
 
 	before = virtio_board_generation(&board);
 	/* Without a driver that could want it, only the generation. */
-	change_config();
+	virtio_board_change_config(&board);
 	ck_assert_uint_eq(virtio_board_generation(&board), before + 1);
 	ck_assert(!virtio_board_line(&board));
-	start();
-	change_config();
-	change_config();
+	virtio_board_start_plain(&board);
+	virtio_board_change_config(&board);
+	virtio_board_change_config(&board);
 	ck_assert_uint_eq(virtio_board_generation(&board), before + 3);
 	ck_assert(virtio_board_line(&board));
 	virtio_guest_ask(&guest, 0, "both");

@@ -514,3 +514,17 @@ const struct virtio_device_ops mock_device_ops = {
 const struct virtio_device_ops mock_device_plain_ops = {
 	MOCK_REQUIRED,
 };
+
+struct virtio_device_config
+mock_device_config(struct loop *loop, struct guest_mem *mem,
+		   struct virtio_resources *resources)
+{
+	return (struct virtio_device_config){
+		.ops = &mock_device_ops,
+		.label = "mock0",
+		.loop = loop,
+		.mem = mem,
+		.resources = resources,
+		.packed = true,
+	};
+}

@@ -6,8 +6,8 @@
  *	struct mock_device mock;
  *	mock_device_init(&mock);		 change what is to be different
  *	mock_device_resources(&mock, &resources);
- *	virtio_device_new(&device, &(struct virtio_device_config){
- *		.ops = &mock_device_ops, .resources = &resources, ...}, &err);
+ *	config = mock_device_config(loop, mem, &resources);
+ *	virtio_device_new(&device, &config, &err);
  *
  * Under the device's lock, but for tests of a single thread.
  */
@@ -99,6 +99,11 @@ void mock_device_init(struct mock_device *mock);
 /* What its open() gives; for virtio_resources_fini(). mock is borrowed. */
 void mock_device_resources(struct mock_device *mock,
 			   struct virtio_resources *out);
+
+/* For virtio_device_new(): mock_device_ops as "mock0", packed rings offered. */
+struct virtio_device_config
+mock_device_config(struct loop *loop, struct guest_mem *mem,
+		   struct virtio_resources *resources);
 
 /* Send back what was held. With the lock, if there are threads. */
 void mock_device_finish(struct mock_device *mock);

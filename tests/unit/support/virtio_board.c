@@ -115,14 +115,8 @@ void virtio_board_init(struct virtio_board *board, enum virtio_board_kind kind,
 
 static void virtio_board_make(struct virtio_board *board)
 {
-	const struct virtio_device_config config = {
-		.ops = &mock_device_ops,
-		.label = "mock0",
-		.loop = board->loop,
-		.mem = board->guest->mem,
-		.resources = &board->resources,
-		.packed = true,
-	};
+	const struct virtio_device_config config = mock_device_config(
+		board->loop, board->guest->mem, &board->resources);
 
 	ck_assert_int_eq(virtio_device_new(&board->device, &config, NULL), 0);
 }
@@ -210,6 +204,20 @@ void virtio_board_fini(struct virtio_board *board)
 	ck_assert_uint_eq(board->fake.msi_count, 0);
 	for (unsigned int i = 0; i < FAKE_HOST_GSIS; i++)
 		ck_assert(!board->fake.irq_level[i]);
+}
+
+void virtio_board_open(struct virtio_board *board, enum virtio_board_kind kind,
+		       struct virtio_guest *guest)
+{
+	virtio_guest_init(guest);
+	virtio_board_init(board, kind, guest);
+	virtio_board_add(board);
+}
+
+void virtio_board_close(struct virtio_board *board)
+{
+	virtio_board_fini(board);
+	virtio_guest_fini(board->guest);
 }
 
 static void virtio_board_stop(void *ctx)
@@ -524,6 +532,15 @@ void virtio_board_start(struct virtio_board *board, uint64_t features)
 	virtio_board_drive(board);
 }
 
+void virtio_board_start_plain(struct virtio_board *board)
+{
+	virtio_board_start(board, UINT64_C(1) << VIRTIO_F_VERSION_1);
+	ck_assert_uint_eq(virtio_board_status(board),
+			  VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+				  VIRTIO_CONFIG_S_FEATURES_OK |
+				  VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 void virtio_board_exchange(struct virtio_board *board, unsigned int index,
 			   const char *text)
 {
@@ -534,6 +551,20 @@ void virtio_board_exchange(struct virtio_board *board, unsigned int index,
 	ck_assert(virtio_board_line(board));
 	ck_assert_uint_eq(virtio_board_isr(board), 1);
 	ck_assert(!virtio_board_line(board));
+}
+
+void virtio_board_expect_works(struct virtio_board *board)
+{
+	virtio_guest_free_rings(board->guest);
+	virtio_board_start_plain(board);
+	virtio_board_exchange(board, 0, "works");
+}
+
+void virtio_board_change_config(struct virtio_board *board)
+{
+	virtio_device_lock(board->device);
+	virtio_device_config_changed(board->device);
+	virtio_device_unlock(board->device);
 }
 
 void virtio_board_sleep(struct virtio_board *board)

@@ -83,6 +83,11 @@ void virtio_board_init(struct virtio_board *board, enum virtio_board_kind kind,
 void virtio_board_add(struct virtio_board *board);
 void virtio_board_fini(struct virtio_board *board);
 
+/* Guest, board and device, as they are by default; and all of it freed. */
+void virtio_board_open(struct virtio_board *board, enum virtio_board_kind kind,
+		       struct virtio_guest *guest);
+void virtio_board_close(struct virtio_board *board);
+
 /* What a transport says to it, without the device that it would have owned. */
 int virtio_board_try(struct virtio_board *board, struct error *err);
 
@@ -144,10 +149,16 @@ void virtio_board_set_up(struct virtio_board *board, uint32_t queue,
 void virtio_board_drive(struct virtio_board *board);
 /* All of that, with queues 0 and 2 of the guest's. */
 void virtio_board_start(struct virtio_board *board, uint64_t features);
+/* With VERSION_1 alone; and the device agrees. */
+void virtio_board_start_plain(struct virtio_board *board);
 /* A request, its answer, and its interrupt by the line. */
 void virtio_board_exchange(struct virtio_board *board, unsigned int index,
 			   const char *text);
+/* Whatever came before, with new rings it starts and works. */
+void virtio_board_expect_works(struct virtio_board *board);
 
+/* The device's: its configuration has changed. */
+void virtio_board_change_config(struct virtio_board *board);
 void virtio_board_sleep(struct virtio_board *board);
 void virtio_board_wake(struct virtio_board *board);
 /* Of the transport and all behind it; asleep. */
