@@ -126,7 +126,12 @@ $B/%.o: %.S $B/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
 
-$B/tests/unit/%: $B/tests/unit/%.o $(unit_support) $(lib)
+# An archive, so that a test gets no more than it calls.
+$B/tests/unit/support.a: $(unit_support)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$B/tests/unit/%: $B/tests/unit/%.o $B/tests/unit/support.a $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -o $@ $^ $$($(PKG_CONFIG) --libs check) $(LDLIBS)
 

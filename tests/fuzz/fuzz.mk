@@ -24,7 +24,7 @@ fuzz-run: $(fuzz_bins)
 			build/fuzz/$$name || exit 1; \
 	done
 
-$B/tests/fuzz/%: $B/tests/fuzz/%.o $(unit_support) $(lib)
+$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/unit/support.a $(lib)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(all_ldflags) -fsanitize=fuzzer -o $@ $^ \
 		$$($(PKG_CONFIG) --libs check) $(LDLIBS)
