@@ -109,7 +109,7 @@ bench_tcp() {
 	local kernel=$PWD/cache/x86_64/cloud share=$PWD/build/rig/x86_64
 	local module modules=()
 
-	tests/setup/kernels.sh cloud generic
+	tests/setup/kernels.sh x86_64 cloud generic
 	mkdir -p "$share"
 	for module in virtio_ring virtio virtio_pci_legacy_dev \
 		virtio_pci_modern_dev virtio_pci failover net_failover \
