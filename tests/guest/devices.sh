@@ -65,6 +65,7 @@ done < <(ways)
 
 # As the last of them left it.
 vm block_ro 0 '^block:' virtio_block.elf -a "ro=1" -d "$image,ro"
+
 # A file on a file system that has O_DIRECT, the rig's disk where there is none,
 # or a file system of our own.
 case_direct()

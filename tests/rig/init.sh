@@ -18,13 +18,14 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 
-# In the order of their dependencies; the last block is for vhost and vsock. What
-# a kernel has built in is no file.
+# In the order of their dependencies; the last blocks are for vhost and vsock, and
+# for disks. What a kernel has built in is no file.
 for module in irqbypass kvm ccp kvm-amd \
 	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev \
 	virtio_pci virtio_console virtio_blk netfs fscache 9pnet 9pnet_virtio 9p overlay \
 	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net \
-	vsock vmw_vsock_virtio_transport_common vhost_vsock; do
+	vsock vmw_vsock_virtio_transport_common vhost_vsock \
+	crc32c_generic crc16 mbcache jbd2 ext4 loop; do
 	[ ! -e "/lib/modules/$module.ko" ] ||
 		insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
 done
@@ -42,7 +43,7 @@ mount -t overlay -o lowerdir=/host,upperdir=/upper/files,workdir=/upper/work \
 	overlay /new
 if grep -qw rig.foreign /proc/cmdline; then
 	mkdir -p "/new$repo" /new/proc /new/sys /new/dev /new/run /new/tmp \
-		/new/root /new/var /new/etc
+		/new/root /new/var/tmp /new/etc
 	mount -t 9p -o "$nine,ro,cache=loose" repo "/new$repo"
 	echo 'root:x:0:0:root:/root:/bin/bash' >/new/etc/passwd
 	echo 'root:x:0:' >/new/etc/group

@@ -6,10 +6,12 @@
 #            guests', too
 #
 # Each becomes cache/ARCH/FLAVOUR/ with vmlinuz (a bzImage, or a plain Image),
-# vmlinux (the ELF in a bzImage), config, release (the kernel's version) and modules/*.ko, flat. Only modules that the rig or a
-# test guest loads are kept. One that is there is left alone, without network;
-# remove the directory to fetch it anew. Needs no root: apt checks the
-# package's hash against its signed lists, dpkg-deb unpacks it.
+# vmlinux (the ELF in a bzImage), config, release (the kernel's version) and
+# modules/*.ko, flat. Only modules that the rig or a test guest loads are kept,
+# and wanted is the list of them. One that is there and was made from the same
+# list is left alone, without network; remove the directory to fetch it anew.
+# Needs no root: apt checks the package's hash against its signed lists,
+# dpkg-deb unpacks it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/setup/apt.sh
@@ -26,7 +28,7 @@ modules=(
 	vsock vmw_vsock_virtio_transport_common vhost_vsock
 	button evdev pvpanic pvpanic-pci pvpanic-mmio
 	gpio-pl061 gpio_keys rtc-pl031
-	crc32c_generic crc16 mbcache jbd2 ext4
+	crc32c_generic crc16 mbcache jbd2 ext4 loop
 )
 
 kernels_meta_package() {
@@ -78,14 +80,30 @@ kernels_keep() {
 		file=$(find "$tree/lib/modules" -name "$module.ko" -print -quit)
 		[[ -z $file ]] || mv "$file" "$out/modules/"
 	done
+	echo "${modules[*]}" >"$out/wanted"
 	chmod -R u=rwX,go=rX "$out"
+}
+
+# kernels_have OUT: all that is wanted today; also where a kernel lacks some.
+kernels_have() {
+	[[ -e $1/vmlinuz && "$(cat "$1/wanted" 2>/dev/null)" == \
+		"${modules[*]}" ]]
+}
+
+# kernels_place KEEP OUT: renamed when complete, and an older one out of the
+# way; another run may have been faster.
+kernels_place() {
+	mv -T "$2" "$1.old" 2>/dev/null || [[ ! -e $2 ]]
+	mv -T "$1" "$2" 2>/dev/null || kernels_have "$2"
 }
 
 kernels_fetch() {
 	local flavour=$1 out=cache/$arch/$1 meta temp
 
-	[[ ! -e $out/vmlinuz ]] || return 0
 	meta=$(kernels_meta_package "$flavour")
+	! kernels_have "$out" || return 0
+	[[ ! -e $out/vmlinuz ]] ||
+		echo "kernels: $out is of another list of modules" >&2
 	mkdir -p "cache/$arch"
 	temp=$(mktemp -d "cache/$arch/.$flavour.XXXXXX")
 	# shellcheck disable=SC2064 # the name of now is what is to be removed
@@ -99,8 +117,7 @@ kernels_fetch() {
 	echo "kernels: unpacking" >&2
 	dpkg-deb -x "$temp"/*.deb "$temp/tree"
 	kernels_keep "$temp/tree" "$temp/keep"
-	# Renamed when complete; another run may have been faster.
-	mv -T "$temp/keep" "$out" 2>/dev/null || [[ -e $out/vmlinuz ]]
+	kernels_place "$temp/keep" "$out"
 	rm -rf "$temp"
 	trap - EXIT
 	echo "kernels: $out is $(cat "$out/release")" >&2
