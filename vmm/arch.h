@@ -1,7 +1,8 @@
 /*
  * What an architecture gives to the machine. Each function is defined once in
- * arch/$(ARCH)/, and vmm/machine.c calls them in the order in which they stand
- * here. HACKING.md tells how to bring up another one.
+ * arch/$(ARCH)/, but for those at the end, which help in that and are in
+ * vmm/arch.c; vmm/machine.c calls them in the order in which they stand here.
+ * HACKING.md tells how to bring up another one.
  *
  * Threads: main, with no vCPU running, unless said otherwise.
  */
@@ -31,7 +32,11 @@ enum arch_profile {
 	ARCH_PROFILE_LEGACY, /* what a guest that expects a PC looks for */
 	ARCH_PROFILE_DT,     /* aarch64: described by a device tree */
 	ARCH_PROFILE_ACPI,   /* aarch64: by ACPI tables */
+	ARCH_PROFILES,
 };
+
+/* Their names, as --machine has them, and NULL. */
+extern const char *const arch_profile_names[ARCH_PROFILES + 1];
 
 /* --kernel FILE,entry= */
 enum arch_entry {
@@ -221,5 +226,26 @@ int arch_restore(struct arch *arch, const json_t *state, struct error *err);
  * in a process of a single thread. Needs no struct arch.
  */
 const struct check *arch_checks(size_t *count);
+
+/* --- For the architectures -------------------------------------------------
+ */
+
+/**
+ * arch_state_new() - The JSON object of an arch_save().
+ * @config: with the profile that was decided on
+ * @devices: taken, as @vcpus is: an array
+ *
+ * Return: a new reference, or NULL without memory, or if one of them is NULL.
+ */
+json_t *arch_state_new(const struct arch_config *config, json_t *devices,
+		       json_t *vcpus);
+
+/**
+ * arch_state_check() - Is it the arch_state_new() of a machine like this one?
+ *
+ * Return: 0, or -EINVAL with @err naming the member.
+ */
+int arch_state_check(const struct arch_config *config, const json_t *state,
+		     struct error *err);
 
 #endif

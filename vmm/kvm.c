@@ -12,6 +12,7 @@
 #include <sys/ioctl.h>
 
 #include "vmm/arch.h"
+#include "vmm/base/kvm_small.h"
 
 int kvm_explain(int errnum, struct error *err)
 {
@@ -44,17 +45,6 @@ int kvm_explain(int errnum, struct error *err)
 	}
 }
 
-static int kvm_create_vm(struct kvm *kvm)
-{
-	unsigned long type = arch_vm_type(kvm->dev_fd);
-
-	/* A signal makes it fail with EINTR; nothing was created then. */
-	do {
-		kvm->vm_fd = ioctl(kvm->dev_fd, KVM_CREATE_VM, type);
-	} while (kvm->vm_fd < 0 && errno == EINTR);
-	return kvm->vm_fd < 0 ? -errno : 0;
-}
-
 int kvm_open(struct kvm *kvm, struct error *err)
 {
 	int version, size, rc;
@@ -77,8 +67,11 @@ int kvm_open(struct kvm *kvm, struct error *err)
 		return kvm_explain(size < 0 ? errno : EPROTO, err);
 	kvm->run_size = (size_t)size;
 
-	rc = kvm_create_vm(kvm);
-	return rc ? kvm_explain(-rc, err) : 0;
+	rc = kvm_vm_create(kvm->dev_fd, arch_vm_type(kvm->dev_fd));
+	if (rc < 0)
+		return kvm_explain(-rc, err);
+	kvm->vm_fd = rc;
+	return 0;
 }
 
 void kvm_close(struct kvm *kvm)

@@ -30,12 +30,6 @@ static const char *const table_entries[] = {
 	NULL,
 };
 
-static const char *const table_machines[] = {
-	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
-	[ARCH_PROFILE_ACPI] = "acpi",	  NULL,
-};
-
 /* What is empty here is chosen by a key of its own, or left out. */
 static const char *const table_ends[] = {
 	[OPTIONS_TO_UNSAID] = "",   [OPTIONS_TO_STDIO] = "stdio",
@@ -130,7 +124,7 @@ static const struct option_key table_machine[] = {
 	{
 		.type = OPTION_CHOICE,
 		TABLE_AT(machine),
-		.choices = table_machines,
+		.choices = arch_profile_names,
 		.preset = "auto",
 	},
 };

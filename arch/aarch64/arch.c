@@ -45,8 +45,7 @@
 #define ARCH_MPIDR_AFFINITY UINT64_C(0xff00ffffff)
 
 struct arch {
-	struct arch_config config;
-	enum arch_profile profile; /* dt or acpi */
+	struct arch_config config; /* profile: dt or acpi */
 	char *cmdline;		   /* owned; with the console */
 	struct kernel *kernel;	   /* owned */
 
@@ -73,15 +72,9 @@ struct arch {
 	unsigned int virtio_mmio; /* devices over MMIO that were added */
 };
 
-static const char *const arch_profile_names[] = {
-	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
-	[ARCH_PROFILE_ACPI] = "acpi",
-};
-
 const char *arch_profile_name(const struct arch *arch)
 {
-	return arch_profile_names[arch->profile];
+	return arch_profile_names[arch->config.profile];
 }
 
 /* --- Planning --------------------------------------------------------------
@@ -108,7 +101,7 @@ static int arch_make_cmdline(struct arch *arch, const char *console,
 {
 	char *text = cmdline_new(arch->config.cmdline, console);
 
-	if (text && arch->profile == ARCH_PROFILE_ACPI) {
+	if (text && arch->config.profile == ARCH_PROFILE_ACPI) {
 		char *plain = text;
 
 		if (asprintf(&text, "efi=noruntime %s", plain) < 0)
@@ -134,8 +127,9 @@ int arch_new(struct arch **out, const struct arch_config *config,
 	if (!arch)
 		return error_set(err, ENOMEM, "out of memory");
 	arch->config = *config;
-	arch->profile = config->profile == ARCH_PROFILE_ACPI ? ARCH_PROFILE_ACPI
-							     : ARCH_PROFILE_DT;
+	arch->config.profile = config->profile == ARCH_PROFILE_ACPI
+				       ? ARCH_PROFILE_ACPI
+				       : ARCH_PROFILE_DT;
 	rc = arch_make_cmdline(arch, console, err);
 	if (!rc)
 		rc = kernel_probe(&arch->kernel, config->kernel, config->entry,
@@ -278,7 +272,7 @@ static int arch_add_button(struct arch *arch, struct host *host)
 {
 	int rc;
 
-	if (arch->profile == ARCH_PROFILE_ACPI) {
+	if (arch->config.profile == ARCH_PROFILE_ACPI) {
 		rc = ged_new(&arch->ged, host, LAYOUT_GED, SPI_GED);
 		if (!rc)
 			device_set_add(&arch->devices, "ged", &ged_device_ops,
@@ -529,7 +523,7 @@ static int arch_build_tables(struct arch *arch,
 
 	for (unsigned int i = 0; i < arch->config.cpus; i++)
 		mpidr[i] = arch->mpidr[i] & ARCH_MPIDR_AFFINITY;
-	if (arch->profile == ARCH_PROFILE_ACPI) {
+	if (arch->config.profile == ARCH_PROFILE_ACPI) {
 		rc = arch_build_acpi(arch, place, mpidr, &efi, err);
 		config.efi = &efi;
 	}
@@ -587,12 +581,6 @@ void arch_serial_input(struct arch *arch, const uint8_t *data, size_t len)
 /* --- Save and restore ------------------------------------------------------
  */
 
-/* Put value under key; without memory for either, fail. Takes value. */
-static int arch_put(json_t *object, const char *key, json_t *value)
-{
-	return json_object_set_new(object, key, value) ? -ENOMEM : 0;
-}
-
 static int arch_save_vcpus(struct arch *arch, json_t *vcpus, struct error *err)
 {
 	int rc = 0;
@@ -613,25 +601,14 @@ int arch_save(struct arch *arch, json_t **out, struct error *err)
 	int rc;
 
 	error_set(err, ENOMEM, "out of memory");
-	*out = json_object();
 	rc = device_set_save(&arch->devices, &devices, err);
-	/* Each is owned by *out from here on, or freed by what failed. */
-	if (!rc)
-		rc = arch_put(*out, "devices", devices);
-	if (!rc)
-		rc = arch_put(*out, "vcpus", json_incref(vcpus));
-	if (!rc)
-		rc = arch_put(*out, "profile",
-			      json_string(arch_profile_name(arch)));
-	if (!rc)
-		rc = arch_put(*out, "gic",
-			      json_integer((json_int_t)arch->gic_version));
-	if (!rc)
-		rc = arch_put(*out, "memory",
-			      json_integer((json_int_t)arch->config.memory));
 	if (!rc)
 		rc = arch_save_vcpus(arch, vcpus, err);
-	json_decref(vcpus);
+	*out = arch_state_new(&arch->config, devices, vcpus);
+	if (!rc &&
+	    json_object_set_new(*out, "gic",
+				json_integer((json_int_t)arch->gic_version)))
+		rc = -ENOMEM;
 	if (rc) {
 		error_prefix(err, "save: ");
 		json_decref(*out);
@@ -644,31 +621,15 @@ int arch_save(struct arch *arch, json_t **out, struct error *err)
 static int arch_check_state(struct arch *arch, const json_t *state,
 			    struct error *err)
 {
-	const char *want = arch_profile_name(arch);
-	const char *profile =
-		json_string_value(json_object_get(state, "profile"));
 	json_int_t gic = json_integer_value(json_object_get(state, "gic"));
-	json_int_t memory =
-		json_integer_value(json_object_get(state, "memory"));
-	size_t cpus = json_array_size(json_object_get(state, "vcpus"));
+	int rc = arch_state_check(&arch->config, state, err);
 
-	if (!profile || strcmp(profile, want) != 0)
-		return error_set(err, EINVAL, "profile: expected %s, found %s",
-				 want, profile ? profile : "none");
-	if (gic != arch->gic_version)
-		return error_set(err, EINVAL,
-				 "gic: this host has version %u, the state is "
-				 "of version %lld",
-				 arch->gic_version, (long long)gic);
-	if ((uint64_t)memory != arch->config.memory)
-		return error_set(err, EINVAL,
-				 "memory: expected %llu bytes, found %lld",
-				 (unsigned long long)arch->config.memory,
-				 (long long)memory);
-	if (cpus != arch->config.cpus)
-		return error_set(err, EINVAL, "vcpus: expected %u, found %zu",
-				 arch->config.cpus, cpus);
-	return 0;
+	if (rc || gic == arch->gic_version)
+		return rc;
+	return error_set(err, EINVAL,
+			 "gic: this host has version %u, the state is of "
+			 "version %lld",
+			 arch->gic_version, (long long)gic);
 }
 
 /*

@@ -46,12 +46,12 @@ struct efi_system_table {
 	le64 tables;
 } __attribute__((packed));
 
-/* 4.6 */
 /* As it is in memory: the first three numbers are little-endian. */
 struct efi_guid {
 	uint8_t bytes[16];
 };
 
+/* 4.6 */
 struct efi_config_table {
 	struct efi_guid guid;
 	le64 table;

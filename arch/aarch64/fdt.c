@@ -323,7 +323,6 @@ static void fdt_add_pci_interrupts(struct tree *tree)
 /* pci/host-generic-pci.yaml and pci/pci-msi.txt */
 static void fdt_add_pci(struct tree *tree, const struct fdt_config *config)
 {
-
 	tree_begin_at(tree, "pcie", LAYOUT_ECAM);
 	tree_text(tree, "compatible", "pci-host-ecam-generic");
 	tree_text(tree, "device_type", "pci");

@@ -45,8 +45,7 @@ struct arch_vcpu {
 };
 
 struct arch {
-	struct arch_config config;
-	enum arch_profile profile; /* lean or legacy */
+	struct arch_config config; /* profile: lean or legacy */
 	char *cmdline;		   /* owned; with the console */
 	struct kernel *kernel;	   /* owned */
 
@@ -71,12 +70,6 @@ struct arch {
 
 /* --- Planning --------------------------------------------------------------
  */
-
-static const char *const arch_profile_names[] = {
-	[ARCH_PROFILE_AUTO] = "auto",	  [ARCH_PROFILE_LEAN] = "lean",
-	[ARCH_PROFILE_LEGACY] = "legacy", [ARCH_PROFILE_DT] = "dt",
-	[ARCH_PROFILE_ACPI] = "acpi",
-};
 
 static int arch_make_cmdline(struct arch *arch)
 {
@@ -136,9 +129,9 @@ int arch_new(struct arch **out, const struct arch_config *config,
 			  config->initrd, arch->cmdline, err);
 	if (rc)
 		goto err_free;
-	arch->profile = config->profile;
-	if (arch->profile == ARCH_PROFILE_AUTO)
-		arch->profile = arch_profile_for(kernel_protocol(arch->kernel));
+	if (arch->config.profile == ARCH_PROFILE_AUTO)
+		arch->config.profile =
+			arch_profile_for(kernel_protocol(arch->kernel));
 	*out = arch;
 	return 0;
 
@@ -320,7 +313,7 @@ static void arch_make_pins(struct arch *arch, struct host *host)
 int arch_vm_init(struct arch *arch, int kvm_fd, int vm_fd,
 		 struct guest_mem *mem, struct host *host, struct error *err)
 {
-	bool legacy = arch->profile == ARCH_PROFILE_LEGACY;
+	bool legacy = arch->config.profile == ARCH_PROFILE_LEGACY;
 	struct irqchip *irqchip;
 	int rc;
 
@@ -372,7 +365,8 @@ unsigned int arch_irq_routes(const struct arch *arch,
 			     struct kvm_irq_routing_entry *routes)
 {
 	static_assert(IRQCHIP_ROUTES_MAX <= ARCH_IRQ_ROUTES_MAX, "room");
-	return irqchip_routes(arch->profile == ARCH_PROFILE_LEGACY, routes);
+	return irqchip_routes(arch->config.profile == ARCH_PROFILE_LEGACY,
+			      routes);
 }
 
 unsigned int arch_irq_count(const struct arch *arch)
@@ -443,7 +437,7 @@ static int arch_build_tables(struct arch *arch, uint64_t *rsdp,
 {
 	struct pci_window pci64 = arch_pci64(arch);
 	struct x86_acpi_config config = {
-		.profile = arch->profile,
+		.profile = arch->config.profile,
 		.cpus = arch->config.cpus,
 		.has_serial = true,
 		.virtio_mmio = arch->virtio_mmio,
@@ -538,13 +532,7 @@ void arch_serial_input(struct arch *arch, const uint8_t *data, size_t len)
 
 const char *arch_profile_name(const struct arch *arch)
 {
-	return arch_profile_names[arch->profile];
-}
-
-/* Put value under key; without memory for either, fail. Takes value. */
-static int arch_put(json_t *object, const char *key, json_t *value)
-{
-	return json_object_set_new(object, key, value) ? -ENOMEM : 0;
+	return arch_profile_names[arch->config.profile];
 }
 
 static int arch_save_vcpu(struct arch *arch, unsigned int index, json_t *vcpus,
@@ -572,53 +560,18 @@ int arch_save(struct arch *arch, json_t **out, struct error *err)
 	int rc;
 
 	error_set(err, ENOMEM, "out of memory");
-	*out = json_object();
 	rc = device_set_save(&arch->devices, &devices, err);
-	/* Each is owned by *out from here on, or freed by what failed. */
-	if (!rc)
-		rc = arch_put(*out, "devices", devices);
-	if (!rc)
-		rc = arch_put(*out, "vcpus", json_incref(vcpus));
-	if (!rc)
-		rc = arch_put(*out, "profile",
-			      json_string(arch_profile_names[arch->profile]));
-	if (!rc)
-		rc = arch_put(*out, "memory",
-			      json_integer((json_int_t)arch->config.memory));
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++)
 		rc = arch_save_vcpu(arch, i, vcpus, err);
-	json_decref(vcpus);
+	*out = arch_state_new(&arch->config, devices, vcpus);
+	if (!rc && !*out)
+		rc = -ENOMEM;
 	if (rc) {
 		error_prefix(err, "save: ");
 		json_decref(*out);
 		*out = NULL;
 	}
 	return rc;
-}
-
-/* Is it a state of a machine like this one? */
-static int arch_check_state(struct arch *arch, const json_t *state,
-			    struct error *err)
-{
-	const char *want = arch_profile_names[arch->profile];
-	const char *profile =
-		json_string_value(json_object_get(state, "profile"));
-	json_int_t memory =
-		json_integer_value(json_object_get(state, "memory"));
-	size_t cpus = json_array_size(json_object_get(state, "vcpus"));
-
-	if (!profile || strcmp(profile, want) != 0)
-		return error_set(err, EINVAL, "profile: expected %s, found %s",
-				 want, profile ? profile : "none");
-	if ((uint64_t)memory != arch->config.memory)
-		return error_set(err, EINVAL,
-				 "memory: expected %llu bytes, found %lld",
-				 (unsigned long long)arch->config.memory,
-				 (long long)memory);
-	if (cpus != arch->config.cpus)
-		return error_set(err, EINVAL, "vcpus: expected %u, found %zu",
-				 arch->config.cpus, cpus);
-	return 0;
 }
 
 static int arch_restore_vcpu(struct arch *arch, unsigned int index,
@@ -647,7 +600,7 @@ static int arch_restore_vcpu(struct arch *arch, unsigned int index,
 int arch_restore(struct arch *arch, const json_t *state, struct error *err)
 {
 	const json_t *vcpus = json_object_get(state, "vcpus");
-	int rc = arch_check_state(arch, state, err);
+	int rc = arch_state_check(&arch->config, state, err);
 
 	if (!rc)
 		rc = device_set_restore(&arch->devices,

@@ -14,16 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/micro_guests.h"
 #include "arch/x86_64/vcpu_msrs.h"
+#include "vmm/arch.h"
 #include "vmm/base/bytes.h"
-#include "vmm/base/guest_mem.h"
 #include "vmm/base/kvm_run.h"
+#include "vmm/base/kvm_small.h"
 
 /* APM 3.1 */
 #define CR0_PE	    0x00000001
@@ -70,13 +69,8 @@
 #define APIC_BASE_ENABLE 0xc00
 
 struct micro_vm {
-	int kvm_fd;	       /* borrowed */
-	int vm_fd;	       /* owned */
-	int vcpu_fd;	       /* owned */
-	size_t run_size;       /* of the mapping below */
-	struct kvm_run *run;   /* owned mapping */
-	struct guest_mem *mem; /* owned */
-	struct cpuid *cpuid;   /* owned */
+	struct kvm_small kvm;
+	struct cpuid *cpuid; /* owned */
 };
 
 /* A call of KVM. @what: for the message. */
@@ -100,7 +94,7 @@ static int micro_vm_ioctl(int fd, unsigned long request, void *data,
 static void micro_vm_write64(struct micro_vm *vm, uint64_t gpa, uint64_t value)
 {
 	le64 data = le64_of(value);
-	int ret = guest_mem_write(vm->mem, gpa, &data, sizeof(data));
+	int ret = guest_mem_write(vm->kvm.mem, gpa, &data, sizeof(data));
 
 	assert(!ret);
 	(void)ret;
@@ -151,28 +145,20 @@ static void micro_vm_write_gdt(struct micro_vm *vm)
 	micro_vm_write64(vm, MICRO_TSS + TSS_RSP0, MICRO_KERNEL_STACK);
 }
 
-static int micro_vm_load(struct micro_vm *vm, struct error *err)
+static void micro_vm_load(struct micro_vm *vm)
 {
-	const struct guest_mem_region ram = {.size = MICRO_RAM};
-	struct kvm_userspace_memory_region slot = {.memory_size = MICRO_RAM};
 	size_t size = (uintptr_t)micro_end - (uintptr_t)micro_begin;
 	int ret;
 
-	ret = guest_mem_new(&vm->mem, &ram, 1, 0, err);
-	if (ret)
-		return ret;
 	micro_vm_write64(vm, MICRO_PML4, MICRO_PDPT | PAGE_FLAGS);
 	micro_vm_write64(vm, MICRO_PDPT, MICRO_PD | PAGE_FLAGS);
 	micro_vm_write64(vm, MICRO_PD, PAGE_FLAGS | PAGE_PS);
 	micro_vm_write64(vm, MICRO_PD + 8, PAGE_2M | PAGE_FLAGS | PAGE_PS);
 	micro_vm_write_gdt(vm);
 	micro_vm_write_idt(vm);
-	ret = guest_mem_write(vm->mem, MICRO_CODE, micro_begin, size);
+	ret = guest_mem_write(vm->kvm.mem, MICRO_CODE, micro_begin, size);
 	assert(!ret);
-
-	slot.userspace_addr = (uintptr_t)guest_mem_span(vm->mem, 0, MICRO_RAM);
-	return MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot,
-			      err);
+	(void)ret;
 }
 
 /* --- The machine ---------------------------------------------------------- */
@@ -204,17 +190,18 @@ static int micro_vm_init_interrupts(struct micro_vm *vm, struct error *err)
 	static_assert(offsetof(struct kvm_irq_routing, nr) == 0 &&
 			      offsetof(struct kvm_irq_routing, entries) == 8,
 		      "routing is a struct kvm_irq_routing");
-	ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_CREATE_IRQCHIP, NULL, err);
+	ret = MICRO_VM_IOCTL(vm->kvm.vm_fd, KVM_CREATE_IRQCHIP, NULL, err);
 	if (!ret)
-		ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_GSI_ROUTING, &routing,
+		ret = MICRO_VM_IOCTL(vm->kvm.vm_fd, KVM_SET_GSI_ROUTING,
+				     &routing, err);
+	if (!ret)
+		ret = MICRO_VM_IOCTL(vm->kvm.vm_fd, KVM_GET_IRQCHIP, &ioapic,
 				     err);
-	if (!ret)
-		ret = MICRO_VM_IOCTL(vm->vm_fd, KVM_GET_IRQCHIP, &ioapic, err);
 	if (ret)
 		return ret;
 	/* Unmasked, edge, fixed, to the APIC with ID 0. */
 	ioapic.chip.ioapic.redirtbl[MICRO_GSI_IOAPIC].bits = MICRO_VECTOR_IRQ;
-	return MICRO_VM_IOCTL(vm->vm_fd, KVM_SET_IRQCHIP, &ioapic, err);
+	return MICRO_VM_IOCTL(vm->kvm.vm_fd, KVM_SET_IRQCHIP, &ioapic, err);
 }
 
 /* Where SYSCALL leads, and that it leaves RFLAGS, with IOPL, alone. */
@@ -226,63 +213,42 @@ static int micro_vm_set_msrs(const struct micro_vm *vm, struct error *err)
 	struct vcpu_msr_batch batch = {.count = 0};
 	int ret;
 
-	ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_STAR, selectors, err);
+	ret = vcpu_msr_batch_add(&batch, vm->kvm.vcpu_fd, MSR_STAR, selectors,
+				 err);
 	if (!ret)
-		ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_LSTAR, entry,
-					 err);
+		ret = vcpu_msr_batch_add(&batch, vm->kvm.vcpu_fd, MSR_LSTAR,
+					 entry, err);
 	if (!ret)
-		ret = vcpu_msr_batch_add(&batch, vm->vcpu_fd, MSR_SFMASK, 0,
+		ret = vcpu_msr_batch_add(&batch, vm->kvm.vcpu_fd, MSR_SFMASK, 0,
 					 err);
-	return ret ? ret : vcpu_msr_batch_flush(&batch, vm->vcpu_fd, err);
+	return ret ? ret : vcpu_msr_batch_flush(&batch, vm->kvm.vcpu_fd, err);
 }
 
 static int micro_vm_init_vcpu(struct micro_vm *vm, struct error *err)
 {
-	int size = ioctl(vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0UL);
-	void *run;
-	int ret;
+	int ret = kvm_small_add_vcpu(&vm->kvm, err);
 
-	vm->vcpu_fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, 0UL);
-	if (vm->vcpu_fd < 0)
-		return error_set(err, errno, "KVM creates no vCPU: %s",
-				 strerror(errno));
-	if (size < (int)sizeof(*vm->run))
-		return error_set(err, EPROTO,
-				 "KVM_GET_VCPU_MMAP_SIZE: expected %zu or "
-				 "more, found %d",
-				 sizeof(*vm->run), size);
-	run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		   vm->vcpu_fd, 0);
-	if (run == MAP_FAILED)
-		return error_set(err, errno, "KVM's vCPU cannot be mapped: %s",
-				 strerror(errno));
-	vm->run = run;
-	vm->run_size = (size_t)size;
-
-	ret = cpuid_new(&vm->cpuid, vm->kvm_fd, 1, err);
 	if (!ret)
-		ret = cpuid_set(vm->cpuid, vm->vcpu_fd, 0, err);
+		ret = cpuid_new(&vm->cpuid, vm->kvm.kvm_fd, 1, err);
+	if (!ret)
+		ret = cpuid_set(vm->cpuid, vm->kvm.vcpu_fd, 0, err);
 	return ret ? ret : micro_vm_set_msrs(vm, err);
 }
 
-static int micro_vm_init(struct micro_vm *vm, struct error *err)
+static int micro_vm_init(struct micro_vm *vm, int kvm_fd, struct error *err)
 {
+	const struct guest_mem_region ram = {.size = MICRO_RAM};
 	int ret;
 
-	/* A signal makes it fail with EINTR; nothing was created then. */
-	do {
-		vm->vm_fd = ioctl(vm->kvm_fd, KVM_CREATE_VM, 0UL);
-	} while (vm->vm_fd < 0 && errno == EINTR);
-	if (vm->vm_fd < 0)
-		return error_set(err, errno, "KVM creates no machine: %s",
-				 strerror(errno));
+	ret = kvm_small_init(&vm->kvm, kvm_fd, arch_vm_type(kvm_fd), &ram, err);
+	if (ret)
+		return ret;
+	micro_vm_load(vm);
 	/* On Intel a vCPU starts in real mode, which may need a TSS. */
-	if (ioctl(vm->vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0)
+	if (ioctl(vm->kvm.vm_fd, KVM_SET_TSS_ADDR, LAYOUT_TSS) < 0)
 		return error_set(err, errno, "KVM_SET_TSS_ADDR fails: %s",
 				 strerror(errno));
-	ret = micro_vm_load(vm, err);
-	if (!ret)
-		ret = micro_vm_init_interrupts(vm, err);
+	ret = micro_vm_init_interrupts(vm, err);
 	return ret ? ret : micro_vm_init_vcpu(vm, err);
 }
 
@@ -293,8 +259,7 @@ int micro_vm_new(struct micro_vm **out, int kvm_fd, struct error *err)
 
 	if (!vm)
 		return error_set(err, ENOMEM, "out of memory");
-	*vm = (struct micro_vm){.kvm_fd = kvm_fd, .vm_fd = -1, .vcpu_fd = -1};
-	ret = micro_vm_init(vm, err);
+	ret = micro_vm_init(vm, kvm_fd, err);
 	if (ret) {
 		micro_vm_free(vm);
 		return ret;
@@ -307,20 +272,14 @@ void micro_vm_free(struct micro_vm *vm)
 {
 	if (!vm)
 		return;
-	if (vm->run)
-		munmap(vm->run, vm->run_size);
-	if (vm->vcpu_fd >= 0)
-		close(vm->vcpu_fd);
-	if (vm->vm_fd >= 0)
-		close(vm->vm_fd);
-	guest_mem_free(vm->mem);
+	kvm_small_fini(&vm->kvm);
 	cpuid_free(vm->cpuid);
 	free(vm);
 }
 
 int micro_vm_fd(const struct micro_vm *vm)
 {
-	return vm->vm_fd;
+	return vm->kvm.vm_fd;
 }
 
 /* --- Registers ------------------------------------------------------------ */
@@ -376,21 +335,21 @@ int micro_vm_enter(struct micro_vm *vm, const uint8_t *guest, unsigned int cpl,
 	struct kvm_sregs sregs;
 	int ret;
 
-	ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_GET_SREGS, &sregs, err);
+	ret = MICRO_VM_IOCTL(vm->kvm.vcpu_fd, KVM_GET_SREGS, &sregs, err);
 	if (ret)
 		return ret;
 	micro_vm_fill_sregs(&sregs, cpl);
-	ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_SET_SREGS, &sregs, err);
+	ret = MICRO_VM_IOCTL(vm->kvm.vcpu_fd, KVM_SET_SREGS, &sregs, err);
 	if (ret)
 		return ret;
-	return MICRO_VM_IOCTL(vm->vcpu_fd, KVM_SET_REGS, &regs, err);
+	return MICRO_VM_IOCTL(vm->kvm.vcpu_fd, KVM_SET_REGS, &regs, err);
 }
 
 int micro_vm_counter(const struct micro_vm *vm, uint64_t *counter,
 		     struct error *err)
 {
 	struct kvm_regs regs;
-	int ret = MICRO_VM_IOCTL(vm->vcpu_fd, KVM_GET_REGS, &regs, err);
+	int ret = MICRO_VM_IOCTL(vm->kvm.vcpu_fd, KVM_GET_REGS, &regs, err);
 
 	if (!ret)
 		*counter = regs.rcx;
@@ -401,7 +360,7 @@ int micro_vm_counter(const struct micro_vm *vm, uint64_t *counter,
 
 static void micro_vm_judge(const struct micro_vm *vm, struct micro_exit *how)
 {
-	const struct kvm_run *run = vm->run;
+	const struct kvm_run *run = vm->kvm.run;
 
 	*how = (struct micro_exit){
 		.kind = MICRO_EXIT_OTHER,
@@ -424,7 +383,7 @@ int micro_vm_run(struct micro_vm *vm, unsigned int limit,
 	bool in_time;
 	int ret;
 
-	ret = kvm_run_for(vm->vcpu_fd, vm->run, limit, &in_time, err);
+	ret = kvm_run_for(vm->kvm.vcpu_fd, vm->kvm.run, limit, &in_time, err);
 	if (ret)
 		return ret;
 	if (in_time)

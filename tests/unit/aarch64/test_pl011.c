@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 
 #include "arch/aarch64/layout.h"
 #include "tests/unit/support/fake_host.h"
+#include "tests/unit/support/far_end.h"
 
 #define DR    0x00
 #define RSR   0x04
@@ -46,68 +46,22 @@
 #define INT_OE	0x400
 #define INT_ALL 0x7ff
 
-/* What the far end of the line saw; one test at a time. */
-struct far_end {
-	uint8_t bytes[64];
-	size_t count;
-	unsigned int room_calls;
-	bool level_at_output; /* the interrupt line in the last output() */
-	sem_t room;	      /* posted by each input_room() */
-};
-
 static struct fake_host fakes[2]; /* the second to restore into */
 static struct fake_host *fake;
 static struct far_end far;
 static struct pl011 *pl011;
 
-static void far_output(void *ctx, const uint8_t *data, size_t len)
+static size_t uart_room(void)
 {
-	struct far_end *end = ctx;
-
-	ck_assert_uint_le(end->count + len, sizeof(end->bytes));
-	memcpy(end->bytes + end->count, data, len);
-	end->count += len;
-	end->level_at_output = fake->irq_level[SPI_UART];
-}
-
-static void far_input_room(void *ctx)
-{
-	struct far_end *end = ctx;
-
-	/* Called without the lock, or this would never return. */
-	(void)pl011_room(pl011);
-	end->room_calls++;
-	sem_post(&end->room);
-}
-
-static const struct char_ops far_ops = {
-	.output = far_output,
-	.input_room = far_input_room,
-};
-
-/* The fake host's services, with an irq_set for changes alone. */
-static struct host_ops strict_ops;
-static void (*plain_irq_set)(struct host *host, unsigned int gsi, bool level);
-
-static void strict_irq_set(struct host *host, unsigned int gsi, bool level)
-{
-	ck_assert_uint_eq(gsi, SPI_UART);
-	ck_assert(((struct fake_host *)host)->irq_level[gsi] != level);
-	plain_irq_set(host, gsi, level);
+	return pl011_room(pl011);
 }
 
 static void setup(void)
 {
-	const struct char_backend backend = {.ops = &far_ops, .ctx = &far};
+	const struct char_backend backend = {.ops = &far_end_ops, .ctx = &far};
 
 	fake = &fakes[0];
-	fake_host_init(fake);
-	strict_ops = *fake->host.ops;
-	plain_irq_set = strict_ops.irq_set;
-	strict_ops.irq_set = strict_irq_set;
-	fake->host.ops = &strict_ops;
-	memset(&far, 0, sizeof(far));
-	sem_init(&far.room, 0, 0);
+	far_end_init(&far, fake, SPI_UART, uart_room);
 	ck_assert_int_eq(
 		pl011_new(&pl011, &fake->host, LAYOUT_UART, SPI_UART, &backend),
 		0);
@@ -545,7 +499,7 @@ END_TEST
 
 START_TEST(restore_into_fresh_one_continues_and_saves_the_same)
 {
-	const struct char_backend backend = {.ops = &far_ops, .ctx = &far};
+	const struct char_backend backend = {.ops = &far_end_ops, .ctx = &far};
 	struct error err = {.text = ""};
 	json_t *first, *second;
 	struct pl011 *fresh;

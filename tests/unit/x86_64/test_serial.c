@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 
 #include "arch/x86_64/layout.h"
 #include "tests/unit/support/fake_host.h"
+#include "tests/unit/support/far_end.h"
 
 enum {
 	DATA,
@@ -41,68 +41,22 @@ enum {
 #define MCR_OUT2 0x08
 #define MCR_LOOP 0x10
 
-/* What the far end of the line saw; one test at a time. */
-struct far_end {
-	uint8_t bytes[64];
-	size_t count;
-	unsigned int room_calls;
-	bool level_at_output; /* the interrupt line in the last output() */
-	sem_t room;	      /* posted by each input_room() */
-};
-
 static struct fake_host fakes[2]; /* the second to restore into */
 static struct fake_host *fake;
 static struct far_end far;
 static struct serial *serial;
 
-static void far_output(void *ctx, const uint8_t *data, size_t len)
+static size_t uart_room(void)
 {
-	struct far_end *end = ctx;
-
-	ck_assert_uint_le(end->count + len, sizeof(end->bytes));
-	memcpy(end->bytes + end->count, data, len);
-	end->count += len;
-	end->level_at_output = fake->irq_level[GSI_COM1];
-}
-
-static void far_input_room(void *ctx)
-{
-	struct far_end *end = ctx;
-
-	/* Called without the lock, or this would never return. */
-	(void)serial_room(serial);
-	end->room_calls++;
-	sem_post(&end->room);
-}
-
-static const struct char_ops far_ops = {
-	.output = far_output,
-	.input_room = far_input_room,
-};
-
-/* The fake host's services, with an irq_set for changes alone. */
-static struct host_ops strict_ops;
-static void (*plain_irq_set)(struct host *host, unsigned int gsi, bool level);
-
-static void strict_irq_set(struct host *host, unsigned int gsi, bool level)
-{
-	ck_assert_uint_eq(gsi, GSI_COM1);
-	ck_assert(((struct fake_host *)host)->irq_level[gsi] != level);
-	plain_irq_set(host, gsi, level);
+	return serial_room(serial);
 }
 
 static void setup(void)
 {
-	const struct char_backend backend = {.ops = &far_ops, .ctx = &far};
+	const struct char_backend backend = {.ops = &far_end_ops, .ctx = &far};
 
 	fake = &fakes[0];
-	fake_host_init(fake);
-	strict_ops = *fake->host.ops;
-	plain_irq_set = strict_ops.irq_set;
-	strict_ops.irq_set = strict_irq_set;
-	fake->host.ops = &strict_ops;
-	memset(&far, 0, sizeof(far));
-	sem_init(&far.room, 0, 0);
+	far_end_init(&far, fake, GSI_COM1, uart_room);
 	ck_assert_int_eq(
 		serial_new(&serial, &fake->host, PORT_COM1, GSI_COM1, &backend),
 		0);
@@ -668,7 +622,7 @@ static json_t *save(struct serial *from)
 
 START_TEST(restore_into_fresh_one_continues_and_saves_the_same)
 {
-	const struct char_backend backend = {.ops = &far_ops, .ctx = &far};
+	const struct char_backend backend = {.ops = &far_end_ops, .ctx = &far};
 	struct error err = {.text = ""};
 	json_t *first, *second;
 	struct serial *fresh;
