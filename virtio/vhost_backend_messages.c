@@ -585,14 +585,11 @@ static int backend_set_inflight_fd(struct vhost_backend *backend,
 	const uint64_t offset = le64_get(given->mmap_offset);
 	const int fd = message->fds[0];
 	void *map;
-	int seals;
 
 	(void)reply;
-	/* Nobody may cut it off under us. */
-	seals = fcntl(fd, F_GET_SEALS);
+	/* Nobody may take it away under us. */
 	if (bytes == 0 || le64_get(given->mmap_size) < bytes ||
-	    offset > INT64_MAX - bytes || seals < 0 ||
-	    !(seals & F_SEAL_SHRINK) ||
+	    offset > INT64_MAX - bytes || !guest_mem_file_stays(fd) ||
 	    lseek(fd, 0, SEEK_END) < (off_t)(offset + bytes))
 		return -EINVAL;
 	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
