@@ -103,6 +103,14 @@ static const char *vhost_backend_handle(struct vhost_backend *backend,
 	return ret < 0 ? strerror(-ret) : NULL;
 }
 
+/* Counted from its first byte, however few come at a time. */
+static void vhost_backend_expect_rest(struct vhost_backend *backend)
+{
+	int64_t left = backend->reader.begun + VHOST_USER_DEADLINE - loop_now();
+
+	loop_timer_set(backend->timer, left > 0 ? left : 0);
+}
+
 /* Return: NULL, or why the connection ends; "" for a hang-up. */
 static const char *vhost_backend_turn(struct vhost_backend *backend)
 {
@@ -127,7 +135,7 @@ static const char *vhost_backend_turn(struct vhost_backend *backend)
 			return why;
 	}
 	if (backend->reader.got)
-		loop_timer_set(backend->timer, VHOST_USER_DEADLINE);
+		vhost_backend_expect_rest(backend);
 	else
 		loop_timer_cancel(backend->timer);
 	return NULL;
