@@ -37,14 +37,19 @@ static void virtio_device_kicked(void *ctx, uint32_t events)
 	struct virtio_device_queue *queue = ctx;
 	struct virtio_device *device = queue->device;
 	uint64_t kicks;
+	ssize_t n;
 
 	/* Before the queue is looked at, so that a kick during it makes
 	 * another. */
-	if (read(queue->kick_fd, &kicks, sizeof(kicks)) < 0)
+	n = read(queue->kick_fd, &kicks, sizeof(kicks));
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	/* A frontend's may be no eventfd, and come to its end. */
-	if (events & (EPOLLERR | EPOLLHUP))
+	/* A frontend's may be no eventfd, and come to its end, or be nothing
+	 * that can be read: it would be ready for ever. */
+	if (n <= 0 || events & (EPOLLERR | EPOLLHUP))
 		loop_fd_set(queue->source, EPOLLET);
+	if (n < 0)
+		return;
 	virtio_device_lock(device);
 	if (queue->enabled &&
 	    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))

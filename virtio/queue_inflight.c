@@ -69,6 +69,9 @@ static void inflight_mark(struct virtqueue_inflight *inflight, uint16_t head,
 			 __ATOMIC_RELEASE);
 }
 
+/* Who shares the region may change it at any time: read once. */
+#define INFLIGHT_LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
+
 static void inflight_finish(struct virtqueue_inflight *inflight)
 {
 	for (uint16_t i = 0; i < inflight->batch_count; i++)
@@ -81,8 +84,8 @@ static int inflight_finish_batch(struct virtqueue_inflight *inflight,
 				 uint16_t used)
 {
 	struct inflight_region *region = inflight->region;
-	uint16_t left = (uint16_t)(used - region->used_idx);
-	uint16_t head = region->last_batch_head;
+	uint16_t left = (uint16_t)(used - INFLIGHT_LOAD(region->used_idx));
+	uint16_t head = INFLIGHT_LOAD(region->last_batch_head);
 
 	if (left > inflight->size)
 		return -EINVAL;
@@ -90,7 +93,7 @@ static int inflight_finish_batch(struct virtqueue_inflight *inflight,
 		if (head >= inflight->size)
 			return -EINVAL;
 		inflight_mark(inflight, head, false);
-		head = region->desc[head].next;
+		head = INFLIGHT_LOAD(region->desc[head].next);
 	}
 	region->used_idx = used;
 	return 0;
@@ -110,7 +113,7 @@ static void inflight_find(struct virtqueue_inflight *inflight)
 
 	for (uint16_t head = 0; head < inflight->size; head++) {
 		const struct inflight_desc *desc = &region->desc[head];
-		uint64_t counter = desc->counter;
+		uint64_t counter = INFLIGHT_LOAD(desc->counter);
 
 		if (counter >= inflight->counter)
 			inflight->counter = counter + 1;

@@ -1,8 +1,9 @@
 /*
  * What the files of the vhost-user backend share: vhost_backend.c has the
- * connection and a handler for each message, vhost_backend_rings.c says when
- * which ring runs, vhost_backend_state.c moves the device's state. Nobody else
- * includes this. All with the device's lock held.
+ * connection, vhost_backend_messages.c a handler for each message,
+ * vhost_backend_rings.c says when which ring runs, vhost_backend_state.c moves
+ * the device's state. Nobody else includes this. All with the device's lock
+ * held.
  */
 #ifndef VIRTIO_VHOST_BACKEND_PRIVATE_H
 #define VIRTIO_VHOST_BACKEND_PRIVATE_H
@@ -71,6 +72,25 @@ struct vhost_backend {
 	struct vhost_backend_transfer transfer;
 	struct log_limit refusals, misfits;
 };
+
+/* --- vhost_backend_messages.c ----------------------------------------------
+ */
+
+/**
+ * vhost_backend_obey() - Do what a message says.
+ * @message: vhost_user_check() has passed it; descriptors may be taken out
+ * @reply: where the answer that it always has is put
+ *
+ * Return: 0, or a negative errno, with which the connection ends unless an
+ * acknowledgement can say it.
+ */
+int vhost_backend_obey(struct vhost_backend *backend,
+		       struct vhost_user_message *message,
+		       struct vhost_user_message *reply);
+/* An answer of one number. */
+void vhost_backend_answer(struct vhost_user_message *reply, uint64_t value);
+/* Unmap all of the frontend's. No ring runs. */
+void vhost_backend_drop_memory(struct vhost_backend *backend);
 
 /* --- vhost_backend_rings.c -------------------------------------------------
  */

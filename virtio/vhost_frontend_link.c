@@ -354,7 +354,6 @@ static int vhost_frontend_look(struct vhost_frontend *frontend)
 	uint64_t status = 0;
 	int ret = 0;
 
-	vhost_frontend_begin(frontend);
 	if (vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(STATUS)))
 		ret = vhost_frontend_get(frontend, VHOST_USER_GET_STATUS,
 					 &status);
@@ -396,6 +395,8 @@ void vhost_frontend_requested(void *self, uint32_t events)
 	int ret = 1;
 
 	(void)events;
+	/* One operation, however many it asks for: the device is locked. */
+	vhost_frontend_begin(frontend);
 	for (unsigned int i = 0; i < FRONTEND_TURN && ret > 0; i++) {
 		ret = vhost_user_read(&frontend->reader, frontend->request_fd,
 				      &message);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -353,6 +354,8 @@ static const struct {
 	{{8 * MIB, 2 * MIB}, 0, -EINVAL},
 	{{8 * MIB, 4096}, MIB, -EINVAL},
 	{{8 * MIB, 4096}, UINT64_MAX - 100, -EINVAL},
+	{{8 * MIB, 4096}, 1, -EINVAL},
+	{{8 * MIB, 4096}, 2048, -EINVAL},
 	{{MIB - 4096, 8192}, 0, -EEXIST},
 };
 
@@ -416,6 +419,34 @@ START_TEST(add_of_a_file_that_can_be_cut_needs_a_handler)
 }
 END_TEST
 
+/* No page of it is reserved for us, sealed as it may be. */
+START_TEST(add_of_huge_pages_needs_a_handler)
+{
+	const struct guest_mem_region region = {0, 2 * MIB};
+	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_ALLOW_SEALING |
+					      MFD_HUGETLB | 21 << 26);
+	struct error err = {""};
+	char buf[1] = "x";
+
+	if (fd < 0) {
+		printf("add_of_huge_pages_needs_a_handler: skipped: this host "
+		       "has no huge pages of 2 MiB\n");
+		return;
+	}
+	ck_assert_int_eq(ftruncate(fd, 2 * MIB), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	ck_assert(!guest_mem_file_stays(fd));
+	ck_assert_int_eq(guest_mem_new_empty(&other), 0);
+	ck_assert_int_eq(guest_mem_add(other, &region, fd, 0, &err), -EPERM);
+	ck_assert_int_eq(guest_fault_install(NULL), 0);
+	ck_assert_int_eq(guest_mem_add(other, &region, fd, 0, &err), 0);
+	ck_assert_int_eq(guest_mem_read(other, MIB, buf, 1), 0);
+	ck_assert_int_eq(buf[0], 0);
+	close(fd);
+	guest_mem_free(other);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("guest_mem");
@@ -445,6 +476,7 @@ int main(void)
 			    sizeof(wrong_regions) / sizeof(wrong_regions[0]));
 	tcase_add_test(tcase, add_more_than_there_are_slots_is_refused);
 	tcase_add_test(tcase, add_of_a_file_that_can_be_cut_needs_a_handler);
+	tcase_add_test(tcase, add_of_huge_pages_needs_a_handler);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

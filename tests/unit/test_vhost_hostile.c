@@ -249,6 +249,81 @@ START_TEST(backend_half_a_message_ends_the_connection)
 }
 END_TEST
 
+/* Nor does one of which a byte comes now and then. */
+START_TEST(backend_message_in_drips_ends_the_connection)
+{
+	const uint32_t header[3] = {VHOST_USER_SET_MEM_TABLE, 1, 264};
+	struct pollfd pollfd = {.events = POLLIN};
+	int64_t begun;
+
+	start_server();
+	pollfd.fd = vhost_server_connect(&server);
+	ck_assert_int_eq(write(pollfd.fd, header, sizeof(header)),
+			 sizeof(header));
+	begun = loop_now();
+	do {
+		(void)send(pollfd.fd, "", 1, MSG_NOSIGNAL);
+	} while (poll(&pollfd, 1, 100) == 0 &&
+		 loop_now() - begun < 5 * VHOST_USER_DEADLINE);
+	ck_assert_int_lt(loop_now() - begun, 3 * VHOST_USER_DEADLINE);
+	ck_assert(hung_up(pollfd.fd));
+	close(pollfd.fd);
+	check_served();
+	vhost_server_stop(&server);
+}
+END_TEST
+
+static int64_t server_cpu(void)
+{
+	struct timespec time;
+	clockid_t clock;
+
+	ck_assert_int_eq(pthread_getcpuclockid(server.thread, &clock), 0);
+	ck_assert_int_eq(clock_gettime(clock, &time), 0);
+	return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* Ready for ever, and nothing comes: its end, or what cannot be read. */
+START_TEST(backend_kick_that_is_no_eventfd_costs_no_time)
+{
+	struct vhost_user_message kick = {
+		.request = VHOST_USER_SET_VRING_KICK, .size = 8, .fd_count = 1};
+	const struct vhost_user_message ask = {.request =
+						       VHOST_USER_GET_FEATURES};
+	struct vhost_user_message reply;
+	int64_t before;
+	int fd, pair[2];
+
+	start_server();
+	fd = greet();
+	if (_i) {
+		ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+		close(pair[0]);
+		pair[0] = -1;
+		kick.fds[0] = pair[1];
+	} else {
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC,
+					    0, pair),
+				 0);
+		ck_assert_int_eq(shutdown(pair[0], SHUT_WR), 0);
+		kick.fds[0] = pair[1];
+	}
+	put(fd, &kick);
+	put(fd, &ask);
+	ck_assert_int_eq(vhost_user_receive(fd, soon(), &reply), 0);
+	before = server_cpu();
+	/* Measured over this time, not waited for. */
+	poll(NULL, 0, 300);
+	ck_assert_int_lt(server_cpu() - before, 20000000);
+	close(pair[1]);
+	if (pair[0] >= 0)
+		close(pair[0]);
+	close(fd);
+	check_served();
+	vhost_server_stop(&server);
+}
+END_TEST
+
 /* A flood of descriptors, with bytes that are no message. */
 START_TEST(backend_flood_of_descriptors_leaves_none)
 {
@@ -707,6 +782,9 @@ int main(void)
 	tcase_add_test(front, backend_refusal_is_acknowledged);
 	tcase_add_loop_test(front, backend_half_a_message_ends_the_connection,
 			    0, 2);
+	tcase_add_test(front, backend_message_in_drips_ends_the_connection);
+	tcase_add_loop_test(
+		front, backend_kick_that_is_no_eventfd_costs_no_time, 0, 2);
 	tcase_add_test(front, backend_flood_of_descriptors_leaves_none);
 	tcase_add_test(front, backend_descriptors_in_pieces_are_closed);
 	tcase_add_test(front,

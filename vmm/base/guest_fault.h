@@ -1,6 +1,7 @@
 /*
  * Memory of another process's that can be taken away under our mapping: a file
- * that is cut off makes a SIGBUS of the next access. Who maps such a file
+ * that is cut off, or of huge pages that there are none left of, makes a SIGBUS
+ * of the next access. Who maps such a file
  * registers the range here; the handler puts zeroes there, and says so.
  *
  * For a device process, which serves frontends that it does not know. bantam's

@@ -338,6 +338,12 @@ static int guest_mem_check_file(int fd, uint64_t offset, uint64_t len,
 		return error_set(err, errno, "fstat: %s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, EINVAL, "memory that is no file");
+	/* Rings are aligned in the guest, and have to be so here. */
+	if (offset % GUEST_MEM_PAGE)
+		return error_set(err, EINVAL,
+				 "0x%" PRIx64 " of a file is not the beginning "
+				 "of a page",
+				 offset);
 	if (__builtin_add_overflow(offset, len, &end) ||
 	    end > (uint64_t)st.st_size)
 		return error_set(err, EINVAL,
@@ -347,12 +353,13 @@ static int guest_mem_check_file(int fd, uint64_t offset, uint64_t len,
 	return 0;
 }
 
-/* Whether nobody can cut the file off. */
-static bool guest_mem_is_sealed(int fd)
+bool guest_mem_file_stays(int fd)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
-	return seals >= 0 && seals & F_SEAL_SHRINK;
+	/* A hole in one of huge pages has no page reserved any more. */
+	return seals >= 0 && seals & F_SEAL_SHRINK &&
+	       guest_mem_file_page(fd) == GUEST_MEM_PAGE;
 }
 
 static int guest_mem_map_file(struct guest_mem_map *map, int fd,
@@ -367,15 +374,15 @@ static int guest_mem_map_file(struct guest_mem_map *map, int fd,
 		return error_set(err, errno, "mmap of 0x%" PRIx64 " bytes: %s",
 				 len, strerror(errno));
 	madvise(map->start, len, MADV_DONTDUMP);
-	ret = guest_mem_is_sealed(fd) ? 0 : guest_fault_add(map->start, len);
+	ret = guest_mem_file_stays(fd) ? 0 : guest_fault_add(map->start, len);
 	if (ret == 0)
 		return 0;
 	munmap(map->start, len);
 	return error_set(err, -ret,
-			 ret == -EPERM ? "memory that may be cut off; expected "
-					 "a memfd with F_SEAL_SHRINK"
-				       : "too many regions that may be cut "
-					 "off");
+			 ret == -EPERM
+				 ? "memory that may be taken away; expected a "
+				   "memfd with F_SEAL_SHRINK, of usual pages"
+				 : "too many regions that may be taken away");
 }
 
 int guest_mem_add(struct guest_mem *mem, const struct guest_mem_region *region,

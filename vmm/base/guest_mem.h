@@ -9,6 +9,7 @@
 #ifndef VMM_BASE_GUEST_MEM_H
 #define VMM_BASE_GUEST_MEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,16 +53,20 @@ int guest_mem_new_empty(struct guest_mem **out);
  * @mem: of guest_mem_new_empty()
  * @region: any, which the other process says; checked
  * @fd: borrowed: the mapping outlives it
- * @offset: in the file, in bytes, of the region's beginning
+ * @offset: in the file, in bytes, of the region's beginning; a multiple of 4096
  * @err: what is wrong with it
  *
- * A file that can be cut off is taken only where that is caught, see
- * guest_fault.h. Nobody else uses @mem during it.
+ * A file that guest_mem_file_stays() does not know to stay is taken only where
+ * that is caught, see guest_fault.h. Nobody else uses @mem during it.
  * Return: 0; -EINVAL for a region that cannot be, or is not all in the file;
  * -EEXIST if it overlaps another, -ENOSPC; or what mmap(2) says.
  */
 int guest_mem_add(struct guest_mem *mem, const struct guest_mem_region *region,
 		  int fd, uint64_t offset, struct error *err);
+
+/* Whether a mapping of all of that file can be used for good: nobody can cut it
+ * off, and each of its pages can be had. */
+bool guest_mem_file_stays(int fd);
 
 /* Take it away again. Nothing may use spans of it any more. Return: 0, or
  * -ENOENT if there is no region of exactly these addresses. */
