@@ -458,20 +458,17 @@ static int vhost_frontend_open_state(struct vhost_frontend *frontend,
 	}
 	value = le64_get(reply.payload.u64);
 	theirs = vhost_user_message_take_fd(&reply, 0);
-	if (value & VHOST_USER_STATE_ERROR_MASK) {
-		close(fds[!save]);
-		if (theirs >= 0)
-			close(theirs);
-		return -EREMOTEIO;
-	}
-	if (theirs < 0)
+	if (!(value & VHOST_USER_STATE_ERROR_MASK) && theirs < 0)
 		return fds[!save];
-	/* It would rather have its own. */
 	close(fds[!save]);
-	if (fcntl(theirs, F_SETFL, O_NONBLOCK) == 0)
-		return theirs;
+	if (theirs < 0)
+		return -EREMOTEIO;
+	/*
+	 * It would rather have its own. That one's file description is shared,
+	 * so it could let us wait for ever by making it blocking again.
+	 */
 	close(theirs);
-	return -EBADF;
+	return -EOPNOTSUPP;
 }
 
 static int vhost_frontend_check_state(struct vhost_frontend *frontend)

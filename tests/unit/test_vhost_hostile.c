@@ -476,7 +476,8 @@ enum lie {
 	LIE_FDS,
 	LIE_HALF,
 	LIE_REFUSE,
-	LIE_HUGE, /* all bits of all numbers */
+	LIE_HUGE,   /* all bits of all numbers */
+	LIE_OWN_FD, /* one, of its own, that never ends */
 	LIES,
 };
 
@@ -525,6 +526,10 @@ static void liar_twist(struct vhost_user_message *reply)
 		break;
 	case LIE_REFUSE:
 		reply->payload.u64 = le64_of(1);
+		break;
+	case LIE_OWN_FD:
+		reply->fds[0] = open("/dev/zero", O_RDWR | O_CLOEXEC);
+		reply->fd_count = 1;
 		break;
 	case LIE_HUGE:
 		memset(&reply->payload, 0xff, sizeof(reply->payload));
@@ -597,7 +602,8 @@ static void liar_start(enum lie lie, uint32_t from)
 	liar.from = from;
 	liar.protocol = VHOST_USER_PROTOCOL(REPLY_ACK) |
 			VHOST_USER_PROTOCOL(MQ) | VHOST_USER_PROTOCOL(STATUS) |
-			VHOST_USER_PROTOCOL(RESET_DEVICE);
+			VHOST_USER_PROTOCOL(RESET_DEVICE) |
+			VHOST_USER_PROTOCOL(DEVICE_STATE);
 	strcpy(liar.dir, "/tmp/liar.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(liar.dir));
 	snprintf(liar.path, sizeof(liar.path), "%s/sock", liar.dir);
@@ -769,6 +775,31 @@ START_TEST(sleep_impossible_base_is_an_error)
 }
 END_TEST
 
+/* It could make that one blocking while we wait for it. */
+START_TEST(snapshot_descriptor_of_the_backend_is_refused)
+{
+	struct virtio_resources resources = {NULL};
+	struct virtio_device *device = NULL;
+	struct error err = {""};
+	json_t *state = NULL;
+
+	loop_new(&loop);
+	mem = ring_driver_mem(4);
+	liar_start(LIE_OWN_FD, VHOST_USER_SET_DEVICE_STATE_FD);
+	ck_assert_msg(make(&device, &resources, &err) == 0, "%s", err.text);
+	virtio_device_lock(device);
+	ck_assert_int_eq(virtio_device_sleep_locked(device), 0);
+	ck_assert_int_eq(virtio_device_snapshot_locked(device, &state),
+			 -EOPNOTSUPP);
+	virtio_device_unlock(device);
+	virtio_device_free(device);
+	virtio_resources_fini(&resources);
+	liar_stop();
+	loop_free(loop);
+	guest_mem_free(mem);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vhost_hostile");
@@ -797,6 +828,7 @@ int main(void)
 		back, activate_lying_backend_needs_reset, 0,
 		LIES * (int)(sizeof(activations) / sizeof(activations[0])));
 	tcase_add_test(back, sleep_impossible_base_is_an_error);
+	tcase_add_test(back, snapshot_descriptor_of_the_backend_is_refused);
 	suite_add_tcase(suite, back);
 	tcase_set_timeout(front, 30);
 	tcase_set_timeout(back, 30);
