@@ -429,8 +429,8 @@ START_TEST(add_of_huge_pages_needs_a_handler)
 	char buf[1] = "x";
 
 	if (fd < 0) {
-		printf("add_of_huge_pages_needs_a_handler: skipped: this host "
-		       "has no huge pages of 2 MiB\n");
+		printf("skip: test_guest_mem, huge pages: this host has none "
+		       "of 2 MiB\n");
 		return;
 	}
 	ck_assert_int_eq(ftruncate(fd, 2 * MIB), 0);
