@@ -26,7 +26,8 @@ struct block_queue {
 struct block {
 	struct virtio_device *device; /* borrowed */
 	struct block_file *file;      /* owned */
-	struct virtio_watch *watch;   /* the device's */
+	struct virtio_watch *watch;   /* the device's, as the next */
+	struct virtio_watch *ring_watch;
 	struct block_description description;
 
 	struct block_queue queues[BLOCK_QUEUES_MAX];
