@@ -109,7 +109,10 @@ static int block_create(void **self, struct virtio_device *device,
 	ret = block_create_file(block, resources, err);
 	if (ret < 0)
 		goto err_free;
-	ret = block_watch(block);
+	ret = virtio_device_timer(device, &block->timer, block_requests_timeout,
+				  block);
+	if (ret == 0)
+		ret = block_watch(block);
 	if (ret < 0) {
 		error_set(err, -ret, "epoll: %s", strerror(-ret));
 		goto err_file;
