@@ -288,9 +288,10 @@ static int machine_open_devices(struct machine *machine, struct error *err)
 	int rc = devices_open(&machine->devices, machine->options,
 			      consoles_device(machine->consoles), err);
 
-	if (!rc)
-		consoles_opened(machine->consoles);
-	return rc;
+	if (rc)
+		return rc;
+	consoles_opened(machine->consoles);
+	return devices_start(machine->devices, machine->loop, err);
 }
 
 static int machine_make_devices(struct machine *machine, struct error *err)
