@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -18,63 +19,18 @@
 #include <unistd.h>
 
 #include "jail/spawner.h"
-#include "virtio/vhost_frontend.h"
-#include "vmm/base/log.h"
+#include "virtio/child_private.h"
 #include "vmm/base/side_channel.h"
-
-/* Packets that are taken in one turn of the loop, and in a second. */
-#define CHILD_TURN	  16
-#define CHILD_PACKETS_MAX 2000
-#define CHILD_SECOND	  INT64_C(1000000000)
-/* Bytes of text that it may say. */
-#define CHILD_TEXT_MAX 2048
-#define CHILD_CALL_MAX 64
-
-/* Bits, as the side channel's table has them. */
-enum child_phase {
-	CHILD_STARTING = 1,
-	CHILD_RUNNING = 2,
-	CHILD_GONE = 4,
-};
-
-struct child {
-	struct child_config config;
-	char label[VIRTIO_LABEL_MAX];
-	struct virtio_resources frontend; /* owned: of the frontend */
-
-	/* Of the process. */
-	enum child_phase phase;
-	pid_t pid;
-	int pidfd, channel; /* owned; -1 without */
-	struct loop_fd *ended, *heard;
-	char said[CHILD_TEXT_MAX + 64]; /* its last words; "" for none */
-
-	/* Of the command under way. */
-	json_int_t command; /* its id */
-	json_t *reply;	    /* what came; NULL: not yet */
-
-	int64_t window; /* loop_now() since when packets are counted */
-	unsigned int packets;
-	uint64_t restarts;
-	struct log_limit log;
-};
 
 /* --- The end of a process --------------------------------------------------
  */
 
-static void child_kill(const struct child *child)
+void child_kill(struct child *child)
 {
+	pthread_mutex_lock(&child->lock);
 	if (child->pidfd >= 0)
 		syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
-}
-
-/* It breaks the rules, or is silent. */
-static void child_lose(struct child *child, const char *why)
-{
-	if (!child->said[0])
-		snprintf(child->said, sizeof(child->said),
-			 "was ended, since it said %s", why);
-	child_kill(child);
+	pthread_mutex_unlock(&child->lock);
 }
 
 /* What became of it, behind "its process". */
@@ -96,11 +52,14 @@ static void child_close(struct child *child)
 	loop_fd_remove(child->ended);
 	loop_fd_remove(child->heard);
 	child->ended = child->heard = NULL;
+	pthread_mutex_lock(&child->lock);
 	if (child->pidfd >= 0)
 		close(child->pidfd);
+	child->pidfd = -1;
+	pthread_mutex_unlock(&child->lock);
 	if (child->channel >= 0)
 		close(child->channel);
-	child->pidfd = child->channel = -1;
+	child->channel = -1;
 	child->phase = CHILD_GONE;
 }
 
@@ -118,177 +77,6 @@ static void child_reap(struct child *child)
 	child_close(child);
 }
 
-/* --- What it says ----------------------------------------------------------
- */
-
-static int child_hear_ready(void *ctx, struct side_channel_packet *packet)
-{
-	struct child *child = ctx;
-
-	(void)packet;
-	child->phase = CHILD_RUNNING;
-	return 0;
-}
-
-static int child_hear_failed(void *ctx, struct side_channel_packet *packet)
-{
-	struct child *child = ctx;
-
-	snprintf(child->said, sizeof(child->said), "cannot begin: %.*s",
-		 CHILD_TEXT_MAX, json_string_value(packet->body));
-	return 0;
-}
-
-static int child_hear_log(void *ctx, struct side_channel_packet *packet)
-{
-	struct child *child = ctx;
-	const size_t len = strlen(child->label);
-	const char *text;
-	int level;
-
-	if (json_unpack(packet->body, "{s:i, s:s !}", "level", &level, "text",
-			&text) < 0 ||
-	    level < LOG_ERROR || level > LOG_DEBUG)
-		return -EPROTO;
-	/* It speaks for nobody else. */
-	if (strncmp(text, child->label, len) == 0 && text[len] == ':')
-		log_limited(&child->log, (enum log_level)level, "%.*s",
-			    CHILD_TEXT_MAX, text);
-	else
-		log_limited(&child->log, (enum log_level)level, "%s: %.*s",
-			    child->label, CHILD_TEXT_MAX, text);
-	return 0;
-}
-
-static int child_hear_violation(void *ctx, struct side_channel_packet *packet)
-{
-	struct child *child = ctx;
-	const bool goes_on = child->config.sandbox == VIRTIO_SANDBOX_LOG;
-	const char *call;
-
-	if (json_unpack(packet->body, "{s:s !}", "call", &call) < 0 ||
-	    strlen(call) > CHILD_CALL_MAX)
-		return -EPROTO;
-	if (goes_on)
-		log_limited(&child->log, LOG_WARN,
-			    "%s: its process made the system call %s, which "
-			    "its sandbox would refuse",
-			    child->label, call);
-	else
-		snprintf(child->said, sizeof(child->said),
-			 "was killed for the system call %s, which its "
-			 "sandbox refuses",
-			 call);
-	return 0;
-}
-
-static int child_hear_reply(void *ctx, struct side_channel_packet *packet)
-{
-	struct child *child = ctx;
-	json_int_t id;
-
-	if (json_unpack(packet->body, "{s:I}", "id", &id) < 0 ||
-	    id != child->command || child->reply)
-		return -EPROTO;
-	child->reply = json_incref(packet->body);
-	return 0;
-}
-
-static const struct side_channel_row child_rows[] = {
-	{
-		.name = "ready",
-		.type = JSON_TRUE,
-		.phases = CHILD_STARTING,
-		.handle = child_hear_ready,
-	},
-	{
-		.name = "failed",
-		.type = JSON_STRING,
-		.phases = CHILD_STARTING,
-		.handle = child_hear_failed,
-	},
-	{
-		.name = "log",
-		.type = JSON_OBJECT,
-		.phases = CHILD_STARTING | CHILD_RUNNING,
-		.handle = child_hear_log,
-	},
-	{
-		.name = "violation",
-		.type = JSON_OBJECT,
-		.phases = CHILD_STARTING | CHILD_RUNNING,
-		.handle = child_hear_violation,
-	},
-	{
-		.name = "reply",
-		.type = JSON_OBJECT,
-		.phases = CHILD_RUNNING,
-		.handle = child_hear_reply,
-	},
-};
-
-/* Return: whether it says no more than it may. */
-static bool child_count_packet(struct child *child)
-{
-	const int64_t now = loop_now();
-
-	if (now - child->window >= CHILD_SECOND) {
-		child->window = now;
-		child->packets = 0;
-	}
-	return ++child->packets <= CHILD_PACKETS_MAX;
-}
-
-/* Take a packet. Return: 1; 0: there is none; or a negative errno: there will
- * be none. */
-static int child_take(struct child *child)
-{
-	struct side_channel_packet packet;
-	const char *why = NULL;
-	int ret = side_channel_receive(child->channel, 0, &packet);
-
-	if (ret == -EPROTO)
-		child_lose(child, "what is no packet");
-	if (ret <= 0)
-		return ret;
-	if (child_count_packet(child))
-		ret = side_channel_dispatch(
-			child_rows, sizeof(child_rows) / sizeof(child_rows[0]),
-			child->phase, &packet, child, &why);
-	else
-		why = "too much at once";
-	side_channel_packet_fini(&packet);
-	if (!why)
-		return 1;
-	child_lose(child, why);
-	return ret < 0 ? ret : -EPROTO;
-}
-
-static void child_heard(void *ctx, uint32_t events)
-{
-	struct child *child = ctx;
-	int ret = 1;
-
-	(void)events;
-	for (unsigned int i = 0; i < CHILD_TURN && ret > 0; i++)
-		ret = child_take(child);
-	/* Its end is told by the pidfd; a process that has closed its channel
-	 * and goes on is none of ours. */
-	if (ret < 0) {
-		loop_fd_set(child->heard, EPOLLET);
-		child_kill(child);
-	}
-}
-
-/* What it said before it died, as far as one turn goes. */
-static void child_drain(struct child *child)
-{
-	for (unsigned int i = 0; i < CHILD_TURN; i++) {
-		if (child_take(child) <= 0)
-			return;
-	}
-}
-
 static void child_ended(void *ctx, uint32_t events)
 {
 	struct child *child = ctx;
@@ -297,7 +85,9 @@ static void child_ended(void *ctx, uint32_t events)
 	(void)events;
 	child_drain(child);
 	child_reap(child);
-	log_error("%s: its process %d %s", child->label, (int)pid, child->said);
+	log_limited(&child->deaths, LOG_ERROR, "%s: its process %d %s",
+		    child->label, (int)pid, child->said);
+	child_restart_died(child);
 }
 
 /* --- Starting --------------------------------------------------------------
@@ -317,17 +107,17 @@ static json_t *child_describe_creation(const struct child *child)
 			 (int)log_get_level());
 }
 
-static int child_send_creation(const struct child *child, int socket)
+static int child_send_creation(const struct child *child, int socket, int life)
 {
 	const struct virtio_resources *resources = child->config.resources;
-	int fds[SIDE_CHANNEL_FDS_MAX] = {socket};
+	int fds[SIDE_CHANNEL_FDS_MAX] = {socket, life};
 
-	_Static_assert(VIRTIO_FDS_MAX < SIDE_CHANNEL_FDS_MAX, "and a socket");
-	memcpy(fds + 1, resources->fds,
+	_Static_assert(VIRTIO_FDS_MAX + 2 <= SIDE_CHANNEL_FDS_MAX, "and two");
+	memcpy(fds + 2, resources->fds,
 	       resources->fd_count * sizeof(resources->fds[0]));
 	return side_channel_send(child->channel, "create",
 				 child_describe_creation(child), fds,
-				 1 + resources->fd_count);
+				 2 + resources->fd_count);
 }
 
 static int child_listen(struct child *child)
@@ -355,15 +145,17 @@ static int child_spawn(struct child *child, int channel, struct error *err)
 
 	if (ret < 0)
 		return ret;
-	child->pid = process.pid;
+	pthread_mutex_lock(&child->lock);
 	child->pidfd = process.pidfd;
+	pthread_mutex_unlock(&child->lock);
+	child->pid = process.pid;
 	child->phase = CHILD_STARTING;
 	child->said[0] = '\0';
 	return 0;
 }
 
-/* Start a process. socket: its end of the vhost-user connection. */
-static int child_start(struct child *child, int socket, struct error *err)
+static int child_begin(struct child *child, int socket, int life,
+		       struct error *err)
 {
 	int ends[2], ret;
 
@@ -375,7 +167,7 @@ static int child_start(struct child *child, int socket, struct error *err)
 	close(ends[1]);
 	if (ret < 0)
 		return ret;
-	ret = child_send_creation(child, socket);
+	ret = child_send_creation(child, socket, life);
 	if (ret == 0)
 		ret = child_listen(child);
 	return ret < 0 ? error_set(err, -ret, "cannot reach its process: %s",
@@ -383,20 +175,56 @@ static int child_start(struct child *child, int socket, struct error *err)
 		       : 0;
 }
 
-static int child_begin(struct child *child, struct error *err)
+int child_start(struct child *child, int socket, struct error *err)
 {
 	int ends[2], ret;
 
-	child->frontend.description = vhost_frontend_describe(NULL, 0, true);
-	if (!child->frontend.description)
-		return error_set(err, ENOMEM, "out of memory");
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return error_set(err, errno, "%s", strerror(errno));
+	pthread_mutex_lock(&child->lock);
+	if (child->life >= 0)
+		close(child->life);
+	child->life = ends[0];
+	pthread_mutex_unlock(&child->lock);
+	ret = child_begin(child, socket, ends[1], err);
+	close(ends[1]);
+	if (ret < 0 && child->pidfd >= 0) {
+		child_kill(child);
+		child_reap(child);
+	}
+	if (ret < 0)
+		child_close(child);
+	return ret;
+}
+
+int child_connect(struct child *child, int *ours, struct error *err)
+{
+	int ends[2], ret;
+
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 		       ends) < 0)
 		return error_set(err, errno, "%s", strerror(errno));
-	child->frontend.fds[0] = ends[0];
-	child->frontend.fd_count = 1;
 	ret = child_start(child, ends[1], err);
 	close(ends[1]);
+	if (ret < 0)
+		close(ends[0]);
+	else
+		*ours = ends[0];
+	return ret;
+}
+
+static int child_init(struct child *child, struct error *err)
+{
+	int ret = child_restart_init(child);
+
+	if (ret == 0)
+		ret = child_watch_helper(child);
+
+	child->frontend.description = vhost_frontend_describe(NULL, 0, true);
+	if (ret < 0 || !child->frontend.description)
+		return error_set(err, ENOMEM, "out of memory");
+	ret = child_connect(child, child->frontend.fds, err);
+	child->frontend.fd_count = ret == 0;
 	return ret;
 }
 
@@ -409,10 +237,12 @@ int child_new(struct child **out, const struct child_config *config,
 	if (!child)
 		return error_set(err, ENOMEM, "out of memory");
 	child->config = *config;
-	child->pidfd = child->channel = -1;
+	child->pidfd = child->channel = child->socket = -1;
+	child->life = child->drain = -1;
 	child->phase = CHILD_GONE;
+	pthread_mutex_init(&child->lock, NULL);
 	snprintf(child->label, sizeof(child->label), "%s", config->label);
-	ret = child_begin(child, err);
+	ret = child_init(child, err);
 	if (ret < 0)
 		child_free(child);
 	else
@@ -427,7 +257,9 @@ void child_free(struct child *child)
 	child_kill(child);
 	child_reap(child);
 	child_close(child);
+	child_restart_fini(child);
 	virtio_resources_fini(&child->frontend);
+	pthread_mutex_destroy(&child->lock);
 	free(child);
 }
 

@@ -31,17 +31,37 @@
 /* ns until a process has to be ready: a host may be busy. */
 #define CHILD_START_DEADLINE INT64_C(10000000000)
 
+/*
+ * A process that dies is replaced: at once, then after CHILD_BACK_OFF, which
+ * doubles, while each dies within CHILD_SOON. After CHILD_TRIES of those in a
+ * row the device fails.
+ */
+#define CHILD_BACK_OFF INT64_C(100000000)  /* ns */
+#define CHILD_SOON     INT64_C(1000000000) /* ns */
+#define CHILD_TRIES    5
+
+enum child_event {
+	CHILD_DIED,
+	CHILD_RESTARTED, /* the device goes on */
+	CHILD_FAILED,	 /* it does not: NEEDS_RESET, for good */
+};
+
 struct child;
 struct spawner; /* jail/spawner.h */
 
 struct child_config {
 	struct spawner *spawner; /* borrowed, as is all of this */
 	struct loop *loop;
-	const struct virtio_device_ops *ops;	  /* the table's row */
-	const struct virtio_resources *resources; /* of its open() */
+	const struct virtio_device_ops *ops; /* the table's row */
+	const struct virtio_open *open;	     /* of its open(), for reopen() */
+	struct virtio_resources *resources;  /* that it yielded */
 	const char *label;
 	bool packed;
 	unsigned int sandbox; /* VIRTIO_SANDBOX_ON or _LOG */
+	bool restart;
+	/* Something happened to the process; NULL: nobody wants to know. */
+	void (*event)(void *ctx, enum child_event event, const char *why);
+	void *ctx;
 };
 
 /**
@@ -67,6 +87,9 @@ int child_wait(struct child *child, struct error *err);
 
 /* What vhost_frontend_ops()'s create() takes; borrowed. */
 const struct virtio_resources *child_resources(const struct child *child);
+
+/* The frontend that was made of them. Before anything happens to it. */
+void child_attach(struct child *child, struct virtio_device *device);
 
 /**
  * child_command() - Hand a command to the model. Without the device's lock: a

@@ -84,6 +84,7 @@ static unsigned int device_child_keep(struct device_child *child,
 		count = DEVICE_CHILD_OWN_FDS - 2;
 	fds[count++] = SPAWNER_CHANNEL_FD;
 	fds[count++] = child->config.fd;
+	fds[count++] = child->resources.life_fd;
 	return count + virtio_device_keep_fds(device, fds + count);
 }
 
@@ -113,15 +114,17 @@ static void device_child_done(void *ctx)
 	loop_stop(child->loop);
 }
 
-/* The first descriptor is the connection's, the others are the device's. */
+/* The first descriptor is the connection's, the second is there for as long as
+ * this process is, the others are the device's. */
 static void device_child_take_fds(struct device_child *child,
 				  struct side_channel_packet *packet)
 {
 	struct virtio_resources *resources = &child->resources;
 
 	child->config.fd = packet->fds[0];
-	resources->fd_count = packet->fd_count - 1;
-	memcpy(resources->fds, packet->fds + 1,
+	resources->life_fd = packet->fds[1];
+	resources->fd_count = packet->fd_count - 2;
+	memcpy(resources->fds, packet->fds + 2,
 	       resources->fd_count * sizeof(resources->fds[0]));
 	packet->fd_count = 0;
 }
@@ -169,8 +172,8 @@ static const struct side_channel_row device_child_rows[] = {
 	{
 		.name = "create",
 		.type = JSON_OBJECT,
-		.fds_min = 1,
-		.fds_max = 1 + VIRTIO_FDS_MAX,
+		.fds_min = 2,
+		.fds_max = 2 + VIRTIO_FDS_MAX,
 		.phases = DEVICE_CHILD_NEW,
 		.handle = device_child_create,
 	},
@@ -283,6 +286,7 @@ int device_child(const char *type)
 	child.config.done = device_child_done;
 	child.config.ctx = &child;
 	ret = child.config.ops ? loop_new(&child.loop) : -ENODEV;
+	child.config.loop = child.loop;
 	if (ret == 0)
 		ret = device_child_run(&child);
 	device_serve_free(child.serve);

@@ -30,6 +30,7 @@
 struct devices_entry {
 	struct device_plan_entry *plan;	     /* borrowed from devices->plan */
 	const struct virtio_device_ops *ops; /* the table's row */
+	struct virtio_open open;	     /* what it was opened with */
 	struct virtio_resources resources;   /* owned */
 	struct child *child;	      /* owned; NULL if it runs in main */
 	struct virtio_device *device; /* owned, and once there is one by: */
@@ -63,12 +64,11 @@ static void devices_raise_limit(void)
 static int devices_open_entry(const struct devices *devices,
 			      struct devices_entry *entry, struct error *err)
 {
-	const struct virtio_open open = {
+	entry->open = (struct virtio_open){
 		.option = entry->plan->option,
 		.options = entry->plan->options,
 		.dry_run = devices->dry_run,
 	};
-
 	if (entry->plan->vhost_user && entry->plan->common->sandbox)
 		return error_set(err, EINVAL,
 				 "%s: sandbox: expected none, since another "
@@ -86,7 +86,7 @@ static int devices_open_entry(const struct devices *devices,
 		return error_set(err, EOPNOTSUPP,
 				 "%s: this bantam has no such device",
 				 entry->plan->option);
-	return entry->ops->open(&open, &entry->resources, err);
+	return entry->ops->open(&entry->open, &entry->resources, err);
 }
 
 static int devices_open_all(struct devices *devices, struct error *err)
@@ -164,9 +164,11 @@ static int devices_start_entry(struct devices *devices,
 		.spawner = devices->spawner,
 		.loop = devices->machine.loop,
 		.ops = entry->ops,
+		.open = &entry->open,
 		.resources = &entry->resources,
 		.label = entry->plan->label,
 		.packed = entry->plan->common->packed,
+		.restart = entry->plan->common->restart,
 		.sandbox = devices_sandbox(devices, entry),
 	};
 
@@ -264,6 +266,8 @@ static int devices_make(struct devices *devices, struct devices_entry *entry,
 		rc = virtio_device_new(&entry->device, &config, err);
 	if (rc)
 		return rc;
+	if (entry->child)
+		child_attach(entry->child, entry->device);
 	virtio_device_lock(entry->device);
 	rc = virtio_device_on_sandboxed_locked(entry->device);
 	virtio_device_unlock(entry->device);

@@ -66,6 +66,9 @@ static int side_channel_send_text(int channel, char *text, size_t len,
 	do {
 		n = sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
+	/* Told once, if it had not read all. */
+	if (n < 0 && errno == ECONNRESET)
+		return -EPIPE;
 	return n < 0 ? -errno : 0;
 }
 
@@ -140,6 +143,8 @@ static ssize_t side_channel_read(int channel, char *text, size_t size,
 	do {
 		n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == ECONNRESET)
+		return -EPIPE;
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	side_channel_take_fds(&message, out);

@@ -43,7 +43,7 @@ int side_channel_pair(int ends[2]);
  * @fd_count: at most SIDE_CHANNEL_FDS_MAX
  *
  * Return: 0; -EAGAIN if the other end does not read; -EMSGSIZE; -ENOMEM; -EPIPE
- * or another if there is no other end.
+ * if there is no other end.
  */
 int side_channel_send(int channel, const char *name, json_t *body,
 		      const int *fds, unsigned int fd_count);
