@@ -28,6 +28,7 @@
 #define DEVICES_FDS 8192
 
 struct devices_entry {
+	struct devices *devices;	     /* that it is one of */
 	struct device_plan_entry *plan;	     /* borrowed from devices->plan */
 	const struct virtio_device_ops *ops; /* the table's row */
 	struct virtio_open open;	     /* what it was opened with */
@@ -44,6 +45,7 @@ struct devices {
 	bool dry_run;
 	unsigned int sandbox;	 /* of those that do not say */
 	struct spawner *spawner; /* owned; NULL if none has a process */
+	struct devices_watch watch;
 	struct devices_machine machine;
 };
 
@@ -98,7 +100,10 @@ static int devices_open_all(struct devices *devices, struct error *err)
 	if (!devices->entries)
 		return error_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; i < devices->plan.count; i++)
-		devices->entries[i].plan = &devices->plan.entries[i];
+		devices->entries[i] = (struct devices_entry){
+			.devices = devices,
+			.plan = &devices->plan.entries[i],
+		};
 	for (size_t i = 0; i < devices->plan.count && !rc; i++)
 		rc = devices_open_entry(devices, &devices->entries[i], err);
 	return rc;
@@ -157,12 +162,28 @@ static unsigned int devices_sandbox(const struct devices *devices,
 					    : devices->sandbox;
 }
 
+static void devices_child_event(void *ctx, enum child_event event,
+				const char *why)
+{
+	static const char *const states[] = {
+		[CHILD_DIED] = "lost",
+		[CHILD_RESTARTED] = "restarted",
+		[CHILD_FAILED] = "failed",
+	};
+	const struct devices_entry *entry = ctx;
+	const struct devices_watch *watch = &entry->devices->watch;
+
+	watch->changed(watch->ctx, entry->plan->label, states[event], why);
+}
+
 static int devices_start_entry(struct devices *devices,
 			       struct devices_entry *entry, struct error *err)
 {
 	const struct child_config config = {
 		.spawner = devices->spawner,
-		.loop = devices->machine.loop,
+		.loop = devices->watch.loop,
+		.event = devices_child_event,
+		.ctx = entry,
 		.ops = entry->ops,
 		.open = &entry->open,
 		.resources = &entry->resources,
@@ -177,11 +198,12 @@ static int devices_start_entry(struct devices *devices,
 		       : child_new(&entry->child, &config, err);
 }
 
-int devices_start(struct devices *devices, struct loop *loop, struct error *err)
+int devices_start(struct devices *devices, const struct devices_watch *watch,
+		  struct error *err)
 {
 	bool any = false;
 
-	devices->machine.loop = loop;
+	devices->watch = *watch;
 	for (size_t i = 0; i < devices->plan.count; i++)
 		any |= devices_sandbox(devices, &devices->entries[i]) !=
 		       VIRTIO_SANDBOX_OFF;

@@ -33,15 +33,25 @@ int devices_open(struct devices **out, const struct options *options,
 		 const struct virtio_console_options *console,
 		 struct error *err);
 
+/* What devices_start() gets; borrowed until devices_free(). */
+struct devices_watch {
+	struct loop *loop;
+	/* What became of the process of a device: "lost", "restarted",
+	 * "failed"; reason NULL for none. */
+	void (*changed)(void *ctx, const char *label, const char *state,
+			const char *reason);
+	void *ctx;
+};
+
 /**
  * devices_start() - Start the processes of those that have one, and do not wait
  * for them.
- * @loop: borrowed until devices_free()
+ * @watch: copied
  *
  * By main's thread, while it is the only one, before guest memory is there.
  * Return: 0 or a negative errno, @err names the option.
  */
-int devices_start(struct devices *devices, struct loop *loop,
+int devices_start(struct devices *devices, const struct devices_watch *watch,
 		  struct error *err);
 
 /* What they are made in; all borrowed until devices_free(). */
