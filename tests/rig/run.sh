@@ -57,6 +57,8 @@ done
 
 cwd=$PWD
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/setup/modules.sh
+. tests/setup/modules.sh
 repo=$PWD
 share=$repo/build/rig/$arch
 kernel=cache/$arch/generic
@@ -67,21 +69,18 @@ export RIG_SHARE=$share RIG_DISK=/dev/vda
 
 # The rig's own initramfs, made anew when one of its sources is newer.
 run_initramfs() {
-	local module modules=() source
+	local source
 
 	if [[ -e $initramfs ]]; then
 		for source in tests/rig/init.sh tests/setup/initramfs.sh \
-			"$kernel/release"; do
+			tests/setup/modules.sh "$kernel/release"; do
 			[[ $source -nt $initramfs ]] && break
 			source=
 		done
 		[[ -n $source ]] || return 0
 	fi
-	for module in "$kernel"/modules/*.ko; do
-		modules+=(-m "$module")
-	done
-	tests/setup/initramfs.sh -o "$initramfs" -a "$arch" "${modules[@]}" \
-		tests/rig/init.sh
+	tests/setup/initramfs.sh -o "$initramfs" -a "$arch" -k "$kernel" \
+		-m "$modules_rig" tests/rig/init.sh
 }
 
 run_prepare() {
