@@ -58,7 +58,7 @@ ln -s fd/2 /new/dev/stderr
 # Guests that ask for huge pages fault less: a good third of a boot here.
 echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 # Tests run as an ordinary user, too.
-chmod 0666 /new/dev/kvm /new/dev/vda
+chmod 0666 /new/dev/kvm /new/dev/vda /new/dev/vdb
 chmod 1777 /new/tmp
 ip link set lo up
 umount /dev /sys /proc
