@@ -452,6 +452,12 @@ int virtio_device_watch(struct virtio_device *device, struct virtio_watch **out,
 			void *self);
 /* Any operation or callback, whatever thread that is on. */
 int virtio_watch_set(struct virtio_watch *watch, uint32_t events);
+/*
+ * Watch another descriptor from now on; -1: none, until it is moved again. The
+ * one before is still open. Loop's thread. Return: 0, or what loop_fd_add()
+ * says, and it watches none.
+ */
+int virtio_watch_move(struct virtio_watch *watch, int fd, uint32_t events);
 
 /* A timer, likewise: a timerfd, so that any operation may set it. */
 struct virtio_timer;
