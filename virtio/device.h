@@ -34,6 +34,7 @@
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/host.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/syscall_list.h"
 
 #define VIRTIO_QUEUES_MAX   64 /* of one device */
 #define VIRTIO_FDS_MAX	    32 /* that open() may acquire */
@@ -122,6 +123,9 @@ struct virtio_device_ops {
 	const char *type;    /* "block": the option's and the table's name */
 	uint16_t device_id;  /* section 5 */
 	uint32_t class_code; /* PCI, 24 bits */
+	/* What a process of its own may ask of the kernel, from
+	 * virtio/seccomp.c. NULL: it never has one. */
+	const struct syscall_list *seccomp;
 
 	/*
 	 * In main: check the options and acquire what the device needs. May
