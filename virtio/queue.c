@@ -101,6 +101,17 @@ int virtqueue_read_used(const struct guest_mem *mem,
 	return 0;
 }
 
+bool virtqueue_is_idle(const struct guest_mem *mem,
+		       const struct virtqueue_config *config)
+{
+	const struct virtqueue_ops *ops = virtqueue_ops_of(config);
+	void *host[3];
+
+	return ops->used && virtqueue_size_valid(config) &&
+	       virtqueue_map(mem, config, host) == 0 &&
+	       ops->available(host[1]) == ops->used(host[2]);
+}
+
 /* What was in flight comes first: the rest of the ring is behind it. */
 static int virtqueue_take_inflight(struct virtqueue *queue)
 {

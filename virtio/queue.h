@@ -95,6 +95,11 @@ int virtqueue_check(const struct guest_mem *mem,
 int virtqueue_read_used(const struct guest_mem *mem,
 			const struct virtqueue_config *config, uint16_t *used);
 
+/* Split: whether the driver has got back all that it made available. A ring
+ * that is not there is not. */
+bool virtqueue_is_idle(const struct guest_mem *mem,
+		       const struct virtqueue_config *config);
+
 /* Interrupt through another eventfd from now on; borrowed, -1 for none. */
 void virtqueue_set_call(struct virtqueue *queue, int call_fd);
 

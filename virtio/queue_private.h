@@ -39,8 +39,10 @@ struct virtqueue_desc {
 struct virtqueue_ops {
 	/* Bytes of the three areas, and what each is aligned to. */
 	void (*areas)(uint16_t size, uint64_t len[3], uint64_t align[3]);
-	/* Where a process before left it; NULL: nobody can tell. */
+	/* Where a process before left it, and the driver; NULL: nobody can
+	 * tell. Both or none. */
 	uint16_t (*used)(const void *device_area);
+	uint16_t (*available)(const void *driver_area);
 	/* Whether both indices can be those of a queue. */
 	bool (*position_valid)(uint16_t size,
 			       const struct virtqueue_position *position);
