@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
+#include "virtio/seccomp.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
@@ -574,6 +575,7 @@ const struct virtio_device_ops virtio_console_ops = {
 	.type = "console",
 	.device_id = CONSOLE_DEVICE_ID,
 	.class_code = CONSOLE_CLASS_CODE,
+	.seccomp = &virtio_seccomp_console,
 	.open = console_open,
 	.create = console_create,
 	.destroy = console_destroy,
