@@ -282,6 +282,7 @@ START_TEST(request_behind_ones_that_do_not_end_is_taken_in_time)
 		turn(disk);
 	add_reads(disk, &last, 1);
 	ck_assert(ring_driver_publish(disk->drivers[0]));
+	eventfd_write(virtio_device_kick_fd(disk->device, 0), 1);
 	disk_release(disk);
 	disk_wait(disk);
 	ck_assert_uint_eq(more.status, VIRTIO_BLK_S_OK);
