@@ -45,6 +45,7 @@ check: ## build and run all tests
 	@tests/setup/deps.sh build guest rig check \
 		$(if $(CROSS_COMPILE)$(check_arm),cross arm)
 	@$(submake) check-build
+	@$(if $(check_arm),$(submake) STATIC=1 build/$(ARCH)-static/bantam)
 	@$(if $(check_arm),$(arm_make) check-build)
 	@$(check_env) $(if $(check_arm),$(arm_env)) tests/check.sh $(check_groups)
 
