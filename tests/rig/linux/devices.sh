@@ -260,7 +260,7 @@ case_devices_block_kill() {
 # disk, every block flushed and saying where it belongs. What fio reports each
 # second is what is written; all but the last block of a job has been flushed.
 case_devices_block_kill_fio() {
-	local at kib job total=0
+	local at kib total=0
 
 	devices_image disk 64
 	suite_initrd <<-'END'
