@@ -74,6 +74,7 @@ static int block_create_file(struct block *block,
 		.mem_align = (uint32_t)d->mem_align,
 		.offset_align = (uint32_t)d->offset_align,
 		.engine = (enum block_engine)d->engine,
+		.life_fd = resources->life_fd,
 	};
 
 	if (resources->fd_count != count)

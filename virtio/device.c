@@ -293,6 +293,11 @@ virtio_device_ops(const struct virtio_device *device)
 	return device->ops;
 }
 
+void *virtio_device_model(const struct virtio_device *device)
+{
+	return device->self;
+}
+
 unsigned int virtio_device_queues(const struct virtio_device *device)
 {
 	return device->queue_count;

@@ -52,6 +52,10 @@ struct virtio_resources {
 	json_t *description;	 /* owned; an object */
 	int fds[VIRTIO_FDS_MAX]; /* owned */
 	unsigned int fd_count;
+	/* Borrowed; 0: none. A pipe that has to stay open as long as anything
+	 * of the process can write to guest memory: whoever hands work to the
+	 * kernel that outlives the process hands it over, too. */
+	int life_fd;
 };
 
 /* Close and free. Safe on a zeroed one. */
@@ -125,6 +129,17 @@ struct virtio_device_ops {
 	 */
 	int (*open)(const struct virtio_open *open,
 		    struct virtio_resources *out, struct error *err);
+	/*
+	 * In main, when the process that had it is dead, and a new one is to
+	 * be: what cannot be used a second time is acquired anew, in place.
+	 * May block. Default: all can be
+	 */
+	int (*reopen)(const struct virtio_open *open,
+		      struct virtio_resources *resources, struct error *err);
+	/* A pidfd in there of a process that open() started, -1 for none.
+	 * Default: none */
+	int (*helper)(const struct virtio_resources *resources);
+	const char *helper_name; /* for messages */
 	/*
 	 * Where it will run, from exactly what open() gave (borrowed until
 	 * destroy; may be created several times over). required
@@ -282,6 +297,8 @@ void virtio_device_unlock(struct virtio_device *device);
 const char *virtio_device_label(const struct virtio_device *device);
 const struct virtio_device_ops *
 virtio_device_ops(const struct virtio_device *device);
+/* The model, for who knows its type. */
+void *virtio_device_model(const struct virtio_device *device);
 unsigned int virtio_device_queues(const struct virtio_device *device);
 uint16_t virtio_device_queue_max(const struct virtio_device *device,
 				 unsigned int index);

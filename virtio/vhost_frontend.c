@@ -369,3 +369,8 @@ const struct virtio_device_ops *vhost_frontend_ops(const char *type)
 	}
 	return NULL;
 }
+
+struct vhost_frontend *vhost_frontend_of(struct virtio_device *device)
+{
+	return virtio_device_model(device);
+}

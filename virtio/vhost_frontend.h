@@ -50,6 +50,9 @@ json_t *vhost_frontend_describe(const char *tag, unsigned int queues,
  */
 struct vhost_frontend;
 
+/* Of such a device; no lock needed. */
+struct vhost_frontend *vhost_frontend_of(struct virtio_device *device);
+
 struct vhost_frontend_keeper {
 	/*
 	 * The backend is lost. Return: whether another will come, by
