@@ -462,7 +462,7 @@ case_devices_net() {
 			for host in 10.9.0.1 10.0.2.2; do
 				times=0
 				while [ $times -lt "$fetches" ] &&
-					wget -q -T 60 -O /tmp/file "http://$host:8009/file"; do
+					timeout 60 wget -q -O /tmp/file "http://$host:8009/file"; do
 					times=$((times + 1))
 					md5sum </tmp/file >>/tmp/sums
 				done
