@@ -11,9 +11,16 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include "jail/jail_private.h"
+#include "jail/spawner_private.h"
+
+#define JAIL_NOTIFY "{\"notify\":true}"
 
 int jail_begin(int channel_fd)
 {
@@ -99,6 +106,42 @@ static int jail_close(const struct jail_config *config)
 	return ret;
 }
 
+/* --- Limits ----------------------------------------------------------------
+ */
+
+/* Descriptors that a frontend may give: memory, queues, channels. */
+#define JAIL_FILES 1024
+
+static int jail_limit(__rlimit_resource_t resource, rlim_t most)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) < 0)
+		return -errno;
+	if (limit.rlim_max > most)
+		limit.rlim_max = most;
+	if (limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	return setrlimit(resource, &limit) < 0 ? -errno : 0;
+}
+
+static int jail_limits(const struct syscall_list *calls)
+{
+	/* A dump would have guest memory in it. */
+	int ret = jail_limit(RLIMIT_CORE, 0);
+
+	if (ret == 0)
+		ret = jail_limit(RLIMIT_NOFILE, JAIL_FILES);
+	if (ret == 0 && calls->file_size)
+		ret = jail_limit(RLIMIT_FSIZE, calls->file_size);
+	/* The kernel counts its own workers, too: those of io_uring. */
+	if (ret == 0 && !calls->threads)
+		ret = jail_limit(RLIMIT_NPROC, 1);
+	if (ret == 0)
+		ret = jail_limit(RLIMIT_MSGQUEUE, 0);
+	return ret;
+}
+
 /* --- All of it -------------------------------------------------------------
  */
 
@@ -110,14 +153,65 @@ static void jail_name(const char *label)
 	prctl(PR_SET_NAME, name);
 }
 
+bool jail_has_filter(void)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return false;
+#else
+	return true;
+#endif
+}
+
+static int jail_filter(const struct jail_config *config, const char **what)
+{
+	int notify_fd, ret;
+
+	if (!jail_has_filter())
+		return 0;
+	*what = "the filter of system calls";
+	ret = jail_filter_load(config, &notify_fd);
+	if (ret < 0 || notify_fd < 0)
+		return ret;
+	*what = "the listener for system calls";
+	ret = spawner_send(config->report_fd, JAIL_NOTIFY, strlen(JAIL_NOTIFY),
+			   notify_fd);
+	close(notify_fd);
+	return ret;
+}
+
+static int jail_close_door(const struct jail_config *config, const char **what)
+{
+	int ret;
+
+	/* A thread's first malloc() would look for the number of CPUs in /sys,
+	 * to know how many arenas to make: one. */
+	mallopt(M_ARENA_MAX, 1);
+	ret = jail_root_enter(what);
+	if (ret == 0)
+		ret = jail_caps_drop(what);
+	if (ret < 0)
+		return ret;
+	*what = "limits";
+	ret = jail_limits(config->calls);
+	if (ret < 0)
+		return ret;
+	*what = "no_new_privs";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return jail_filter(config, what);
+}
+
 int jail_enter(const struct jail_config *config, struct error *err)
 {
+	const char *what = "closing descriptors";
 	int ret = jail_close(config);
 
-	if (ret < 0)
-		return error_set(err, -ret,
-				 "%s: jail: cannot close descriptors: %s",
-				 config->label, strerror(-ret));
 	jail_name(config->label);
-	return 0;
+	if (ret == 0 && config->mode != JAIL_OFF)
+		ret = jail_close_door(config, &what);
+	return ret < 0 ? error_set(err, -ret,
+				   "%s: its jail cannot be closed: %s: %s; "
+				   "--sandbox off runs devices without",
+				   config->label, what, strerror(-ret))
+		       : 0;
 }

@@ -7,6 +7,9 @@
 #ifndef JAIL_JAIL_H
 #define JAIL_JAIL_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "vmm/base/error.h"
 #include "vmm/base/syscall_list.h"
 
@@ -41,9 +44,29 @@ int jail_begin(int channel_fd);
 /**
  * jail_enter() - Close the door. For good, and for all threads.
  *
+ * In a child that the spawner started with the same mode. Afterwards a call
+ * that is not in the list kills the process, by SIGSYS, and report_fd has one
+ * packet more: {"violation":{"call":"openat"}}. With JAIL_LOG the call is made,
+ * and report_fd gets one packet now, {"notify":true}, with a descriptor for
+ * jail_notice(). A sanitizer makes calls of its own: a build with the address
+ * or thread sanitizer has no filter.
+ *
  * Return: 0, or a negative errno and @err: then the process must end, for some
  * of it may have been done.
  */
 int jail_enter(const struct jail_config *config, struct error *err);
+
+/* Whether this build has filters. */
+bool jail_has_filter(void);
+
+/**
+ * jail_notice() - In the parent: one call that a child in JAIL_LOG has made.
+ * @notify_fd: ready to be read; with a hang-up, the child has ended
+ * @call: its name, of @size bytes
+ *
+ * Lets it go on. The child chooses when and how often: log_limited().
+ * Return: 0; -ENOENT if the child was killed meanwhile; another negative errno.
+ */
+int jail_notice(int notify_fd, char *call, size_t size);
 
 #endif

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 
 #include "virtio/block_private.h"
+#include "virtio/seccomp.h"
 #include "vmm/base/json.h"
 
 #define BLOCK_CLASS_CODE 0x010000 /* mass storage, SCSI */
@@ -500,6 +501,7 @@ const struct virtio_device_ops virtio_block_ops = {
 	.type = "block",
 	.device_id = VIRTIO_ID_BLOCK,
 	.class_code = BLOCK_CLASS_CODE,
+	.seccomp = &virtio_seccomp_block,
 	.open = block_open,
 	.create = block_create,
 	.destroy = block_destroy,

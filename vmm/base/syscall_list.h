@@ -11,18 +11,24 @@
 
 #define SYSCALL_RULE_ARGS 2
 
-/* An argument, of which (value & mask) == expected. A mask of 0: no matter. */
+/*
+ * An argument, of which (value & mask) == expected. A mask of 0: no matter. The
+ * kernel looks at 32 bits of what it declares as an int: so does the mask then.
+ */
 struct syscall_arg {
 	unsigned int index; /* 0 to 5 */
 	uint64_t mask;
 	uint64_t expected;
+	bool self; /* expected is the process's own id instead */
 };
 
 struct syscall_rule {
 	int number; /* SYS_... of this architecture */
-	/* Why it is needed: for who reads the list, and for messages. */
+	/* What for: so that who reads the list can tell what may go. */
 	const char *reason;
 	struct syscall_arg args[SYSCALL_RULE_ARGS]; /* all of them hold */
+	/* Not 0: the call is not made, and fails with this. Without args. */
+	unsigned int errnum;
 };
 
 struct syscall_list {
