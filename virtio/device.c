@@ -357,6 +357,12 @@ int virtio_device_ask_wake(struct virtio_device *device,
 	return queues ? device->ops->activate(device->self, queues) : 0;
 }
 
+int virtio_device_remember_locked(struct virtio_device *device, json_t **out)
+{
+	return device->ops->remember ? device->ops->remember(device->self, out)
+				     : -EOPNOTSUPP;
+}
+
 int virtio_device_command_locked(struct virtio_device *device, const char *name,
 				 const json_t *args, json_t **reply,
 				 struct error *err)

@@ -221,6 +221,14 @@ struct virtio_device_ops {
 	 * virtio_device_acked(), and ack_features() follows it. required */
 	int (*snapshot)(void *self, json_t **out);
 	int (*restore)(void *self, const json_t *state, struct error *err);
+	/*
+	 * What the driver has set by commands and messages, in snapshot's
+	 * format: for a process that takes the device up after this one was
+	 * killed. Also while active. The model says
+	 * virtio_device_state_changed() before the driver can know that it is
+	 * another. Default: nothing
+	 */
+	int (*remember)(void *self, json_t **out);
 
 	/* From the control socket: resize, link, ... Default: none known.
 	 * reply: a new reference, or left NULL */
@@ -266,6 +274,8 @@ struct virtio_device_events {
 	void (*config_changed)(void *ctx);
 	/* DEVICE_NEEDS_RESET, and a configuration interrupt. */
 	void (*needs_reset)(void *ctx);
+	/* What remember() gives is another; NULL: nobody wants it. */
+	void (*state_changed)(void *ctx);
 };
 
 struct virtio_device_config {
@@ -400,6 +410,8 @@ void virtio_device_set_call_locked(struct virtio_device *device,
 int virtio_device_snapshot_locked(struct virtio_device *device, json_t **out);
 int virtio_device_restore_locked(struct virtio_device *device,
 				 const json_t *state, struct error *err);
+/* Any state. Return: -EOPNOTSUPP if the model has nothing to remember. */
+int virtio_device_remember_locked(struct virtio_device *device, json_t **out);
 int virtio_device_command_locked(struct virtio_device *device, const char *name,
 				 const json_t *args, json_t **reply,
 				 struct error *err);
@@ -448,6 +460,8 @@ void virtio_device_set_ring_position(struct virtio_device *device,
 				     const struct virtqueue_position *position);
 /* The content of the configuration space is another now. */
 void virtio_device_config_changed(struct virtio_device *device);
+/* What remember() gives is another now. */
+void virtio_device_state_changed(struct virtio_device *device);
 /* The guest broke it, or the backend is lost: failed until it is reset. No
  * more queue_ready comes. Nothing happens while it sleeps. */
 void virtio_device_needs_reset(struct virtio_device *device);

@@ -468,5 +468,6 @@ const struct virtio_device_ops virtio_net_ops = {
 	.wake = net_wake,
 	.snapshot = net_snapshot,
 	.restore = net_restore,
+	.remember = net_snapshot,
 	.command = net_command,
 };

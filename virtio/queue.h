@@ -38,9 +38,8 @@ struct virtqueue_config {
 	/* Eventfds, borrowed; -1 for none. */
 	int kick_fd; /* the driver's doorbell */
 	int call_fd; /* written to interrupt the driver */
-	/* Split: where what is taken and not used yet is written down,
-	 * borrowed; see queue_inflight.h. What is in there is popped first.
-	 * NULL: none */
+	/* Where what is taken and not used yet is written down, borrowed; see
+	 * queue_inflight.h. What is in there is popped first. NULL: none */
 	void *inflight;
 };
 
@@ -66,6 +65,7 @@ struct virtqueue_chain {
 	uint64_t readable_len, writable_len; /* bytes; together below 4 GiB */
 	uint16_t id;			     /* for the queue itself */
 	uint16_t descriptors;		     /* likewise: entries of the ring */
+	uint16_t place;			     /* likewise: in its records */
 	struct iovec iov[];		     /* what the two above point to */
 };
 

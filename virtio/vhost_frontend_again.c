@@ -163,24 +163,6 @@ static int vhost_frontend_listen_again(struct vhost_frontend *frontend)
 	return ret;
 }
 
-/* Return: 1 if the configuration is another now, 0, or as greet(). */
-static int vhost_frontend_greet_again(struct vhost_frontend *frontend,
-				      struct error *err)
-{
-	const struct vhost_type *type = frontend->type;
-	uint8_t before[VHOST_USER_CONFIG_MAX];
-	int ret;
-
-	memcpy(before, frontend->config, sizeof(before));
-	ret = vhost_frontend_greet(frontend, err);
-	/* That is the driver's, and the backend gets to know. */
-	if (frontend->wrote)
-		memcpy(frontend->config + type->own, before + type->own,
-		       type->own_size);
-	return ret < 0 ? ret
-		       : memcmp(before, frontend->config, sizeof(before)) != 0;
-}
-
 /* Where the device is by now. */
 static int vhost_frontend_resume(struct vhost_frontend *frontend)
 {
@@ -198,24 +180,51 @@ static int vhost_frontend_resume(struct vhost_frontend *frontend)
 	return ret;
 }
 
+/* What the driver wrote is its own, and no backend's. */
+static void vhost_frontend_keep_own(struct vhost_frontend *frontend,
+				    const uint8_t *before)
+{
+	const struct vhost_type *type = frontend->type;
+
+	if (frontend->wrote)
+		memcpy(frontend->config + type->own, before + type->own,
+		       type->own_size);
+}
+
+static int vhost_frontend_set_up(struct vhost_frontend *frontend,
+				 struct error *err)
+{
+	int ret = vhost_frontend_resume(frontend);
+
+	/* What it was given is part of what it says. */
+	if (ret == 0 && vhost_frontend_config_is_there(frontend))
+		ret = vhost_frontend_read_config(frontend);
+	if (ret >= 0)
+		ret = vhost_frontend_listen_again(frontend);
+	if (ret == 0)
+		return 0;
+	return error_set(err, -ret,
+			 ret == -ENOLINK
+				 ? "it was lost again"
+				 : "it does not take the device up where it "
+				   "stands: %s",
+			 strerror(-ret));
+}
+
 static int vhost_frontend_join(struct vhost_frontend *frontend,
 			       struct error *err)
 {
-	int changed = vhost_frontend_greet_again(frontend, err), ret;
+	uint8_t before[VHOST_USER_CONFIG_MAX];
+	int ret;
 
-	if (changed < 0)
-		return changed;
-	ret = vhost_frontend_resume(frontend);
+	memcpy(before, frontend->config, sizeof(before));
+	ret = vhost_frontend_greet(frontend, err);
+	vhost_frontend_keep_own(frontend, before);
 	if (ret == 0)
-		ret = vhost_frontend_listen_again(frontend);
+		ret = vhost_frontend_set_up(frontend, err);
 	if (ret < 0)
-		return error_set(err, -ret,
-				 ret == -ENOLINK
-					 ? "it was lost again"
-					 : "it does not take the device up "
-					   "where it stands: %s",
-				 strerror(-ret));
-	if (changed)
+		return ret;
+	if (memcmp(before, frontend->config, sizeof(before)) != 0)
 		virtio_device_config_changed(frontend->device);
 	return 0;
 }

@@ -347,7 +347,7 @@ static int vhost_frontend_greet_all(struct vhost_frontend *frontend,
 		ret = vhost_frontend_open_requests(frontend);
 	if (ret == 0 && vhost_frontend_config_is_there(frontend))
 		ret = vhost_frontend_read_config(frontend);
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 int vhost_frontend_greet(struct vhost_frontend *frontend, struct error *err)

@@ -155,7 +155,6 @@ static int vhost_frontend_clear_dropped(struct vhost_frontend *frontend)
 	return 0;
 }
 
-/* Where the backend can, and the rings are such that it is worth it. */
 int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
 {
 	struct vhost_user_message message = {
@@ -165,9 +164,7 @@ int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
 	};
 	int ret = 0;
 
-	if (!vhost_frontend_has(frontend,
-				VHOST_USER_PROTOCOL(INFLIGHT_SHMFD)) ||
-	    vhost_frontend_packed(frontend))
+	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(INFLIGHT_SHMFD)))
 		return 0;
 	if (frontend->inflight_fd < 0)
 		ret = vhost_frontend_get_inflight(frontend);

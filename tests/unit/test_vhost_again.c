@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <linux/virtio_blk.h>
+#include <linux/virtio_console.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include "tests/unit/support/net_driver.h"
 #include "tests/unit/support/vhost_child.h"
 #include "virtio/block.h"
+#include "virtio/console.h"
+#include "virtio/options.h"
 #include "virtio/vhost_frontend.h"
 #include "virtio/vhost_user.h"
 
@@ -905,6 +908,157 @@ START_TEST(reconnect_block_writes_through_as_before)
 }
 END_TEST
 
+/* The model's state, as it is saved. */
+static json_t *model_state(void)
+{
+	json_t *state, *model;
+
+	model_driver_sleep(&guest);
+	state = model_driver_snapshot(&guest);
+	model_driver_wake(&guest);
+	model = json_incref(json_object_get(state, "model"));
+	json_decref(state);
+	return model;
+}
+
+static struct net_driver net;
+
+/* A command of one byte or more. */
+static void net_command_is_done(uint8_t class, uint8_t command,
+				const void *data, uint32_t len)
+{
+	const uint64_t gpa = model_driver_alloc(&guest, 256);
+	uint8_t *host = model_driver_host(&guest, gpa, 256);
+	const struct ring_driver_chain chain = {
+		.readable = {{gpa, 2 + len}},
+		.readable_count = 1,
+		.writable = {{gpa + 128, 1}},
+		.writable_count = 1,
+	};
+
+	host[0] = class;
+	host[1] = command;
+	memcpy(host + 2, data, len);
+	host[128] = 0xee;
+	ck_assert_int_ge(ring_driver_add(guest.rings[2], &chain), 0);
+	model_driver_kick(&guest, 2);
+	model_driver_collect(&guest, 2);
+	ck_assert_uint_eq(host[128], VIRTIO_NET_OK);
+}
+
+/* Killed as soon as the driver knows that it is done. */
+START_TEST(reconnect_net_has_what_the_driver_set)
+{
+	static const uint8_t mac[6] = {2, 0, 0, 9, 9, 9}, on = 1,
+			     vlan[2] = {7, 0};
+	const struct virtio_open args = {.option = "--net"};
+	struct error err = {""};
+	json_t *before, *after;
+	uint8_t seen[6];
+
+	net_driver_init(&net, 1, 0, 0);
+	/* Its peer stays. */
+	net_driver_fini(&net);
+	ck_assert_int_eq(net_driver_ops()->open(&args, &served, &err), 0);
+	start(net_driver_ops(), "net");
+	guest.packed = _i;
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	net_command_is_done(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET,
+			    mac, sizeof(mac));
+	net_command_is_done(VIRTIO_NET_CTRL_RX, VIRTIO_NET_CTRL_RX_ALLMULTI,
+			    &on, 1);
+	before = model_state();
+	net_command_is_done(VIRTIO_NET_CTRL_VLAN, VIRTIO_NET_CTRL_VLAN_ADD,
+			    vlan, sizeof(vlan));
+	lose();
+	bring();
+	virtio_device_lock(guest.device);
+	virtio_device_read_config_locked(guest.device, 0, seen, sizeof(seen));
+	virtio_device_unlock(guest.device);
+	ck_assert_mem_eq(seen, mac, sizeof(mac));
+	after = model_state();
+	ck_assert(json_is_true(json_object_get(after, "allmulti")));
+	ck_assert(json_equal(json_object_get(before, "mac"),
+			     json_object_get(after, "mac")));
+	ck_assert(!json_equal(json_object_get(before, "vlans"),
+			      json_object_get(after, "vlans")));
+	json_decref(before);
+	json_decref(after);
+	/* A reset takes all of it away, also from the one after. */
+	model_driver_reset(&guest);
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	lose();
+	bring();
+	after = model_state();
+	ck_assert(!json_is_true(json_object_get(after, "allmulti")));
+	json_decref(after);
+	finish();
+}
+END_TEST
+
+static void console_tell(uint16_t event)
+{
+	const struct virtio_console_control message = {.event = htole16(event),
+						       .value = htole16(1)};
+
+	model_driver_send(&guest, 3, &message, sizeof(message));
+	model_driver_collect(&guest, 3);
+}
+
+static bool console_port_is(const char *member)
+{
+	json_t *state = model_state();
+	bool is = json_is_true(json_object_get(
+		json_array_get(json_object_get(state, "ports"), 0), member));
+
+	json_decref(state);
+	return is;
+}
+
+START_TEST(reconnect_console_has_its_ports_open)
+{
+	struct virtio_console_port ports[2] = {{.name = NULL},
+					       {.name = "other"}};
+	const struct virtio_console_options options = {.ports = ports,
+						       .port_count = 2};
+	const struct virtio_open args = {.option = "--console",
+					 .options = &options};
+	struct error err = {""};
+	uint8_t byte;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX,
+				    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				    0, pair),
+			 0);
+	ports[0].fd = pair[1];
+	ports[1].fd = pair[0];
+	ck_assert_msg(virtio_console_ops.open(&args, &served, &err) == 0, "%s",
+		      err.text);
+	start(&virtio_console_ops, "console");
+	guest.packed = _i;
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	for (unsigned int i = 0; i < 8; i++)
+		model_driver_give(&guest, 2, model_driver_alloc(&guest, 64), 64,
+				  true);
+	console_tell(VIRTIO_CONSOLE_DEVICE_READY);
+	model_driver_collect(&guest, 2);
+	console_tell(VIRTIO_CONSOLE_PORT_READY);
+	console_tell(VIRTIO_CONSOLE_PORT_OPEN);
+	lose();
+	bring();
+	ck_assert(console_port_is("ready"));
+	ck_assert(console_port_is("open"));
+	model_driver_send(&guest, 1, "!", 1);
+	model_driver_collect(&guest, 1);
+	ck_assert_int_eq(recv(pair[0], &byte, 1, 0), 1);
+	ck_assert_uint_eq(byte, '!');
+	finish();
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vhost_again");
@@ -912,18 +1066,18 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_loop_test(rings, reconnect_requests_in_flight_are_done, 0, 1);
+	tcase_add_loop_test(rings, reconnect_requests_in_flight_are_done, 0, 2);
 	tcase_add_loop_test(rings, reconnect_twice_requests_in_flight_are_done,
-			    0, 1);
-	tcase_add_loop_test(rings, reconnect_at_any_moment_loses_nothing, 0, 1);
+			    0, 2);
+	tcase_add_loop_test(rings, reconnect_at_any_moment_loses_nothing, 0, 2);
 	tcase_add_loop_test(
 		rings, reset_while_waiting_begins_anew_with_the_next_backend, 0,
-		1);
+		4);
 	tcase_add_loop_test(
 		rings, activate_while_waiting_is_done_with_the_next_backend, 0,
 		2);
 	tcase_add_loop_test(
-		rings, queue_reset_while_waiting_forgets_that_ring_alone, 0, 1);
+		rings, queue_reset_while_waiting_forgets_that_ring_alone, 0, 2);
 	tcase_add_test(rings, sleep_while_waiting_is_refused);
 	tcase_add_loop_test(rings, wake_with_a_dead_backend_waits, 0, 2);
 	tcase_add_loop_test(rings, reconnect_while_asleep_snapshots_and_wakes,
@@ -937,6 +1091,8 @@ int main(void)
 	tcase_add_test(other, give_up_while_waiting_needs_reset);
 	tcase_add_test(other, lost_keeper_that_refuses_needs_reset);
 	tcase_add_test(other, reconnect_block_writes_through_as_before);
+	tcase_add_loop_test(other, reconnect_net_has_what_the_driver_set, 0, 2);
+	tcase_add_loop_test(other, reconnect_console_has_its_ports_open, 0, 2);
 	suite_add_tcase(suite, other);
 	tcase_set_timeout(rings, 30);
 	tcase_set_timeout(other, 30);
