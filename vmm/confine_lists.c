@@ -18,32 +18,9 @@
 
 #include "virtio/seccomp.h"
 
-#define CONFINE_COUNT(rules) (sizeof(rules) / sizeof((rules)[0]))
-
-#define CALL(call, why)                             \
-	{                                           \
-		.number = SYS_##call, .reason = why \
-	}
-
-#define CALL_IF(call, index_, mask_, value, why)               \
-	{                                                      \
-		.number = SYS_##call, .reason = why, .args = { \
-			{.index = index_,                      \
-			 .mask = mask_,                        \
-			 .expected = (uint64_t)value}          \
-		}                                              \
-	}
-
-#define CALL_SELF(call, why)                                   \
-	{                                                      \
-		.number = SYS_##call, .reason = why, .args = { \
-			{.mask = UINT32_MAX, .self = true}     \
-		}                                              \
-	}
-
-#define IOCTL(request, why) CALL_IF(ioctl, 1, UINT32_MAX, request, why)
+#define IOCTL(request, why) SYSCALL_RULE_IF(ioctl, 1, UINT32_MAX, request, why)
 /* Any of KVM's, by its type. */
-#define IOCTL_KVM(why) CALL_IF(ioctl, 1, 0xff00, KVMIO << 8, why)
+#define IOCTL_KVM(why) SYSCALL_RULE_IF(ioctl, 1, 0xff00, KVMIO << 8, why)
 
 /* --- A vCPU's thread -------------------------------------------------------
  */
@@ -59,17 +36,18 @@ static const struct syscall_rule confine_vcpu_rules[] = {
 	/* What an exit handler asks of its own vCPU. */
 	IOCTL(KVM_GET_ONE_REG, "arch/aarch64: an access without a syndrome"),
 
-	CALL_SELF(tgkill, "vmm/vcpu.c: another vCPU is kicked"),
-	CALL_IF(pidfd_send_signal, 1, UINT32_MAX, SIGKILL,
-		"a device process that is silent at a reset"),
-	CALL_IF(prctl, 0, UINT32_MAX, PR_SET_NAME, "the thread's name"),
-	CALL(sched_yield, "locks"),
+	SYSCALL_RULE_SELF(tgkill, 0, 0, 0,
+			  "vmm/vcpu.c: another vCPU is kicked"),
+	SYSCALL_RULE_IF(pidfd_send_signal, 1, UINT32_MAX, SIGKILL,
+			"a device process that is silent at a reset"),
+	SYSCALL_RULE_IF(prctl, 0, UINT32_MAX, PR_SET_NAME, "the thread's name"),
+	SYSCALL_RULE(sched_yield, "locks"),
 };
 
 const struct syscall_list confine_vcpu_list = {
 	.base = &virtio_seccomp_common,
 	.rules = confine_vcpu_rules,
-	.count = CONFINE_COUNT(confine_vcpu_rules),
+	.count = SYSCALL_RULES(confine_vcpu_rules),
 };
 
 /* --- Main ------------------------------------------------------------------
@@ -92,83 +70,85 @@ static const struct syscall_rule confine_main_rules[] = {
 	IOCTL(FIONREAD, "how much there is to read"),
 
 	/* Files: the kernel at a reboot, outputs, --result, sockets' names. */
-	CALL(openat, "outputs that are opened anew, --result"),
-	CALL(newfstatat, "stat(2) of these"),
-	CALL(statx, "likewise"),
+	SYSCALL_RULE(openat, "outputs that are opened anew, --result"),
+	SYSCALL_RULE(newfstatat, "stat(2) of these"),
+	SYSCALL_RULE(statx, "likewise"),
 #ifdef SYS_stat
-	CALL(stat, "likewise"),
-	CALL(lstat, "likewise"),
-	CALL(readlink, "realpath(3)"),
-	CALL(rename, "--result"),
-	CALL(unlink, "names of sockets that end"),
-	CALL(access, "outputs"),
+	SYSCALL_RULE(stat, "likewise"),
+	SYSCALL_RULE(lstat, "likewise"),
+	SYSCALL_RULE(readlink, "realpath(3)"),
+	SYSCALL_RULE(rename, "--result"),
+	SYSCALL_RULE(unlink, "names of sockets that end"),
+	SYSCALL_RULE(access, "outputs"),
 #endif
-	CALL(readlinkat, "realpath(3)"),
-	CALL(renameat, "--result"),
-	CALL(renameat2, "--result"),
-	CALL(unlinkat, "names of sockets that end"),
-	CALL(faccessat, "outputs"),
-	CALL(getcwd, "realpath(3)"),
-	CALL(umask, "--result"),
-	CALL(fchmod, "--result"),
-	CALL(flock, "vmm/listen.c"),
-	CALL(fsync, "--result"),
-	CALL(fdatasync, "disks"),
-	CALL(readv, "stdio"),
-	CALL(pread64, "the kernel, at a reboot"),
-	CALL(pwrite64, "files"),
-	CALL(fallocate, "guest memory is given back at a reboot"),
-	CALL(madvise, "likewise"),
-	CALL(fcntl, "outputs, duplicates for device processes"),
-	CALL(dup, "likewise"),
-	CALL(dup3, "likewise"),
+	SYSCALL_RULE(readlinkat, "realpath(3)"),
+	SYSCALL_RULE(renameat, "--result"),
+	SYSCALL_RULE(renameat2, "--result"),
+	SYSCALL_RULE(unlinkat, "names of sockets that end"),
+	SYSCALL_RULE(faccessat, "outputs"),
+	SYSCALL_RULE(getcwd, "realpath(3)"),
+	SYSCALL_RULE(umask, "--result"),
+	SYSCALL_RULE(fchmod, "--result"),
+	SYSCALL_RULE(flock, "vmm/listen.c"),
+	SYSCALL_RULE(fsync, "--result"),
+	SYSCALL_RULE(fdatasync, "disks"),
+	SYSCALL_RULE(readv, "stdio"),
+	SYSCALL_RULE(pread64, "the kernel, at a reboot"),
+	SYSCALL_RULE(pwrite64, "files"),
+	SYSCALL_RULE(fallocate, "guest memory is given back at a reboot"),
+	SYSCALL_RULE(madvise, "likewise"),
+	SYSCALL_RULE(fcntl, "outputs, duplicates for device processes"),
+	SYSCALL_RULE(dup, "likewise"),
+	SYSCALL_RULE(dup3, "likewise"),
 
 	/* Clients, and device processes. */
-	CALL(accept4, "the control socket, consoles"),
-	CALL(accept, "likewise"),
-	CALL(getsockopt, "who a client is"),
-	CALL(setsockopt, "sockets of consoles"),
-	CALL(socketpair, "channels of a device process"),
-	CALL(pipe2, "likewise"),
-	CALL(shutdown, "the end of one"),
-	CALL(epoll_create1, "loops"),
-	CALL(signalfd4, "signals"),
-	CALL(rt_sigaction, "signals"),
-	CALL(rt_sigtimedwait, "signals"),
-	CALL(waitid, "how a process ended"),
-	CALL(wait4, "likewise"),
-	CALL(pidfd_open, "a process"),
-	CALL_IF(pidfd_send_signal, 1, UINT32_MAX, SIGKILL,
-		"a device process, passt"),
-	CALL_IF(kill, 1, UINT32_MAX, SIGKILL, "the spawner"),
-	CALL_SELF(tgkill, "vCPUs are kicked, the terminal's signals"),
-	CALL_IF(prctl, 0, UINT32_MAX, PR_SET_NAME, "a thread's name"),
+	SYSCALL_RULE(accept4, "the control socket, consoles"),
+	SYSCALL_RULE(accept, "likewise"),
+	SYSCALL_RULE(getsockopt, "who a client is"),
+	SYSCALL_RULE(setsockopt, "sockets of consoles"),
+	SYSCALL_RULE(socketpair, "channels of a device process"),
+	SYSCALL_RULE(pipe2, "likewise"),
+	SYSCALL_RULE(shutdown, "the end of one"),
+	SYSCALL_RULE(epoll_create1, "loops"),
+	SYSCALL_RULE(signalfd4, "signals"),
+	SYSCALL_RULE(rt_sigaction, "signals"),
+	SYSCALL_RULE(rt_sigtimedwait, "signals"),
+	SYSCALL_RULE(waitid, "how a process ended"),
+	SYSCALL_RULE(wait4, "likewise"),
+	SYSCALL_RULE(pidfd_open, "a process"),
+	SYSCALL_RULE_IF(pidfd_send_signal, 1, UINT32_MAX, SIGKILL,
+			"a device process, passt"),
+	SYSCALL_RULE_IF(kill, 1, UINT32_MAX, SIGKILL, "the spawner"),
+	SYSCALL_RULE_SELF(tgkill, 0, 0, 0,
+			  "vCPUs are kicked, the terminal's signals"),
+	SYSCALL_RULE_IF(prctl, 0, UINT32_MAX, PR_SET_NAME, "a thread's name"),
 
 	/* Threads: glibc asks clone3 first, whose flags are out of a filter's
 	 * sight. */
-	{.number = SYS_clone3, .reason = "pthread_create(3)", .errnum = ENOSYS},
-	CALL_IF(clone, 0, UINT32_MAX, CONFINE_THREAD, "pthread_create(3)"),
-	CALL(set_robust_list, "a thread's start"),
-	CALL(rseq, "a thread's start"),
+	SYSCALL_RULE_FAILS(clone3, ENOSYS, "pthread_create(3)"),
+	SYSCALL_RULE_IF(clone, 0, UINT32_MAX, CONFINE_THREAD,
+			"pthread_create(3)"),
+	SYSCALL_RULE(set_robust_list, "a thread's start"),
+	SYSCALL_RULE(rseq, "a thread's start"),
 
 	/* What tells something and changes nothing. */
-	CALL(uname, "--result"),
-	CALL(sysinfo, "qsort(3)"),
-	CALL(getrusage, "status"),
-	CALL(sched_getaffinity, "malloc(3)"),
-	CALL(sched_yield, "locks"),
-	CALL(getuid, "who may connect"),
-	CALL(geteuid, "likewise"),
-	CALL(getgid, "likewise"),
-	CALL(getegid, "likewise"),
-	CALL(getppid, "likewise"),
-	CALL(clock_nanosleep, "nanosleep(3)"),
-	CALL(nanosleep, "likewise"),
+	SYSCALL_RULE(uname, "--result"),
+	SYSCALL_RULE(sysinfo, "qsort(3)"),
+	SYSCALL_RULE(getrusage, "status"),
+	SYSCALL_RULE(sched_getaffinity, "malloc(3)"),
+	SYSCALL_RULE(sched_yield, "locks"),
+	SYSCALL_RULE(getuid, "who may connect"),
+	SYSCALL_RULE(geteuid, "likewise"),
+	SYSCALL_RULE(getgid, "likewise"),
+	SYSCALL_RULE(getegid, "likewise"),
+	SYSCALL_RULE(getppid, "likewise"),
+	SYSCALL_RULE(clock_nanosleep, "nanosleep(3)"),
+	SYSCALL_RULE(nanosleep, "likewise"),
 };
 
 const struct syscall_list confine_main_list = {
 	.base = &virtio_seccomp_common,
 	.rules = confine_main_rules,
-	.count = CONFINE_COUNT(confine_main_rules),
+	.count = SYSCALL_RULES(confine_main_rules),
 	.threads = true,
 };

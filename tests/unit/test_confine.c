@@ -96,8 +96,8 @@ static void try_kill_parent(void)
 
 static void try_exec_memory(void)
 {
-	mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-	     0);
+	(void)mmap(NULL, 4096, PROT_READ | PROT_EXEC,
+		   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
 static void try_create_vm(void)
