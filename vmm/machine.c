@@ -366,6 +366,9 @@ static int machine_make_vm(struct machine *machine, struct error *err)
 		rc = machine_make_routes(machine, err);
 	if (!rc)
 		rc = machine_make_vcpus(machine, err);
+	/* Processes of devices begin meanwhile. */
+	if (!rc)
+		rc = arch_load(machine->arch, err);
 	return rc ? rc : machine_make_devices(machine, err);
 }
 

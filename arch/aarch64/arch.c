@@ -58,6 +58,8 @@ struct arch {
 	uint64_t mpidr[ARCH_CPUS_MAX];
 	bool started; /* the interrupt controllers */
 	bool booted;  /* not in the power-on state any more */
+	bool loaded;  /* the kernel is, and not entered yet: */
+	struct kernel_place place;
 
 	struct device_set devices;
 	/* Of devices: the ones that are spoken to. */
@@ -538,9 +540,16 @@ static int arch_build_tables(struct arch *arch,
 			      err);
 }
 
+int arch_load(struct arch *arch, struct error *err)
+{
+	int rc = kernel_load(arch->kernel, arch->mem, &arch->place, err);
+
+	arch->loaded = !rc;
+	return rc;
+}
+
 int arch_boot(struct arch *arch, struct error *err)
 {
-	struct kernel_place place;
 	int rc = arch_start_gic(arch, err);
 
 	if (!rc && arch->booted)
@@ -548,13 +557,14 @@ int arch_boot(struct arch *arch, struct error *err)
 	arch->booted = true;
 	if (!rc)
 		rc = pci_bus_assign(arch->pci, err);
+	if (!rc && !arch->loaded)
+		rc = arch_load(arch, err);
+	arch->loaded = false;
 	if (!rc)
-		rc = kernel_load(arch->kernel, arch->mem, &place, err);
-	if (!rc)
-		rc = arch_build_tables(arch, &place, err);
+		rc = arch_build_tables(arch, &arch->place, err);
 	return rc ? rc
-		  : vcpu_boot_enter(arch->vcpu_fds[0], place.entry, place.fdt,
-				    err);
+		  : vcpu_boot_enter(arch->vcpu_fds[0], arch->place.entry,
+				    arch->place.fdt, err);
 }
 
 /* --- While it runs ---------------------------------------------------------
