@@ -26,6 +26,7 @@ passed=0
 failed=0
 skipped=0
 unrun=0
+last=${EPOCHREALTIME/./}
 
 kvm_missing=
 if [ ! -e /dev/kvm ]; then
@@ -44,10 +45,14 @@ without_kvm=()
 # A case that hangs is killed, and the shell's own word for that kept out.
 limit=(timeout --foreground -s KILL 20)
 
+# With the time since the last one.
 ok()
 {
-	echo "ok $1"
+	local tenths=$(((${EPOCHREALTIME/./} - last) / 100000))
+
+	echo "ok $1, $((tenths / 10)).$((tenths % 10)) s"
 	passed=$((passed + 1))
+	last=${EPOCHREALTIME/./}
 }
 
 not_ok()
@@ -57,6 +62,7 @@ not_ok()
 	tail -n 8 "$out" 2>/dev/null | cat -v | awk '{ print "    out: " $0 }'
 	tail -n 8 "$err" 2>/dev/null | cat -v | awk '{ print "    err: " $0 }'
 	failed=$((failed + 1))
+	last=${EPOCHREALTIME/./}
 }
 
 skip()
