@@ -88,6 +88,14 @@ run_wanted() {
 	grep -q kvm_test_available "tests/unit/${1##*/tests/unit/}.c"
 }
 
+# The programs, those first that take longest: nothing waits for one at the end.
+run_order() {
+	local long='/test_(unpack|block|vhost_hostile|block_file|pci_bars)$'
+
+	printf '%s\n' "${programs[@]}" | grep -E "$long" || true
+	printf '%s\n' "${programs[@]}" | grep -Ev "$long" || true
+}
+
 programs=()
 [[ ${1-} == --kvm ]] && shift && kvm_only=y
 for program in "$@"; do
@@ -104,17 +112,18 @@ if [[ -n $emulator || -n ${RIG_SHARE-} ]]; then
 fi
 mkdir -p "$logs"
 failed=0
-pids=()
+declare -A pids=()
 slots=$(nproc)
-for program in "${programs[@]}"; do
+mapfile -t order < <(run_order)
+for program in "${order[@]}"; do
 	[[ ${#pids[@]} -lt $slots ]] || wait -n || true
 	run_start "$program" &
-	pids+=("$!")
+	pids[$program]=$!
 done
-for i in "${!programs[@]}"; do
+for program in "${programs[@]}"; do
 	status=0
-	wait "${pids[i]}" || status=$?
-	run_judge "${programs[i]}" "$status"
+	wait "${pids[$program]}" || status=$?
+	run_judge "$program" "$status"
 done
 [[ $without -eq 0 ]] || echo "skip: $without programs that need a /dev/kvm:" \
 	"there is none here; \`make check\` runs them in the rig"
