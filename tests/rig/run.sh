@@ -245,6 +245,8 @@ run_write_command "$@" >"$run/command"
 : >"$run/kernel"
 append="console=$tty quiet loglevel=4 panic=-1 mitigations=off nokaslr"
 append+=" unknown_nmi_panic"
+# Each level of page tables is one more to go through for each of a guest's.
+[[ $arch != x86_64 ]] || append+=" no5lvl"
 append+=" rig.repo=$repo rig.run=$run"
 [[ $root == / ]] || append+=" rig.foreign"
 nine=security_model=none,multidevs=remap
