@@ -100,7 +100,7 @@ addr.type=unix,addr.path=$work/qsd.sock"
 
 # Its backend is killed: the device fails, and nothing else does.
 case_vhost_death() {
-	devices_image disk 128
+	devices_image disk 16
 	chmod 0777 "$work"
 	vhost_serve block "$bantam" device block --disk "$work/disk" \
 		--socket "$work/block.sock"
