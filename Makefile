@@ -39,7 +39,7 @@ VERSION := 0.1
 
 # --- What is compiled ------------------------------------------------------
 
-dirs := vmm/base vmm arch/$(ARCH) pci acpi virtio
+dirs := vmm/base vmm arch/$(ARCH) pci acpi virtio jail
 srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs)) $(addsuffix /*.S,$(dirs))))
 objs := $(patsubst %,$B/%.o,$(basename $(srcs)))
 main_obj := $B/vmm/main.o
@@ -51,7 +51,8 @@ unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
 	tests/unit/$(ARCH)/support/*.c))
 
 # libcrypto is loaded when it is wanted, see vmm/digest.h.
-libs := jansson liburing liblz4 libzstd liblzma zlib $(if $(STATIC),libcrypto)
+libs := jansson liburing libseccomp libcap-ng liblz4 libzstd liblzma zlib \
+	$(if $(STATIC),libcrypto)
 # libfdt has no pkg-config file everywhere.
 libs_aarch64 := -lfdt
 LDLIBS = $(shell $(PKG_CONFIG) $(if $(STATIC),--static) --libs $(libs)) -lbz2 \

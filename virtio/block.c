@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 
 #include "virtio/block_private.h"
+#include "virtio/seccomp.h"
 #include "vmm/base/json.h"
 
 #define BLOCK_CLASS_CODE 0x010000 /* mass storage, SCSI */
@@ -74,6 +75,7 @@ static int block_create_file(struct block *block,
 		.mem_align = (uint32_t)d->mem_align,
 		.offset_align = (uint32_t)d->offset_align,
 		.engine = (enum block_engine)d->engine,
+		.life_fd = resources->life_fd,
 	};
 
 	if (resources->fd_count != count)
@@ -499,6 +501,7 @@ const struct virtio_device_ops virtio_block_ops = {
 	.type = "block",
 	.device_id = VIRTIO_ID_BLOCK,
 	.class_code = BLOCK_CLASS_CODE,
+	.seccomp = &virtio_seccomp_block,
 	.open = block_open,
 	.create = block_create,
 	.destroy = block_destroy,

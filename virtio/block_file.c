@@ -45,6 +45,17 @@ static int block_file_buffers(struct block_file *file)
 	return 0;
 }
 
+/* The files of calls by their number, and behind them what is only held. */
+static int block_file_new_uring(struct block_file *file, unsigned int count)
+{
+	int files[3];
+
+	memcpy(files, file->config.fds, count * sizeof(files[0]));
+	if (file->config.life_fd)
+		files[count++] = file->config.life_fd;
+	return block_uring_new(&file->uring, files, count, file->event_fd);
+}
+
 static int block_file_engines(struct block_file *file, struct error *err)
 {
 	const int *fds = file->config.fds;
@@ -53,7 +64,7 @@ static int block_file_engines(struct block_file *file, struct error *err)
 	int ret = -ENOSYS;
 
 	if (file->config.engine != BLOCK_ENGINE_THREADS)
-		ret = block_uring_new(&file->uring, fds, count, file->event_fd);
+		ret = block_file_new_uring(file, count);
 	if (ret < 0 && file->config.engine == BLOCK_ENGINE_URING)
 		return error_set(err, -ret, "io_uring: %s", strerror(-ret));
 	if (ret < 0)

@@ -56,6 +56,9 @@ struct block_file_config {
 	uint32_t mem_align; /* that O_DIRECT wants, powers of two; else 1 */
 	uint32_t offset_align;
 	enum block_engine engine;
+	/* Borrowed, 0 for none: io_uring holds it as long as it has anything
+	 * to do, which may be after the process's end. */
+	int life_fd;
 };
 
 enum block_io_op {

@@ -182,8 +182,8 @@ static int block_open_lock(const struct block_opening *o, struct error *err)
 	if (!taken)
 		return 0;
 	return error_set(err, EBUSY,
-			 "%s: is in use by another machine%s; stop that one, "
-			 "or give each a copy",
+			 "%s: is in use by another machine, or twice in this "
+			 "one%s; stop that one, or give each a copy",
 			 o->open->option, shared ? ", which writes to it" : "");
 }
 

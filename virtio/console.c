@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
+#include "virtio/seccomp.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
@@ -286,10 +287,6 @@ static unsigned int console_queue_max_sizes(void *self, uint16_t *sizes)
 		count = 2 + 2 * console->port_count;
 	for (unsigned int i = 0; i < count; i++)
 		sizes[i] = CONSOLE_QUEUE_SIZE;
-	if (console->offers_multiport) {
-		sizes[CONSOLE_CONTROL_RX] = CONSOLE_CONTROL_QUEUE_SIZE;
-		sizes[CONSOLE_CONTROL_TX] = CONSOLE_CONTROL_QUEUE_SIZE;
-	}
 	return count;
 }
 
@@ -515,6 +512,23 @@ static int console_snapshot(void *self, json_t **out)
 	return *out ? 0 : -ENOMEM;
 }
 
+/*
+ * What is written of a chain changes with every byte of output, so what is
+ * remembered of it would be of another chain: that one is printed anew.
+ */
+static int console_remember(void *self, json_t **out)
+{
+	json_t *port;
+	size_t i;
+	int rc = console_snapshot(self, out);
+
+	if (rc < 0)
+		return rc;
+	json_array_foreach(json_object_get(*out, "ports"), i, port)
+		json_object_set_new(port, "written", json_string("0x0"));
+	return 0;
+}
+
 static int console_restore_ports(struct console_port *ports, unsigned int count,
 				 const json_t *list, struct error *err)
 {
@@ -561,6 +575,7 @@ const struct virtio_device_ops virtio_console_ops = {
 	.type = "console",
 	.device_id = CONSOLE_DEVICE_ID,
 	.class_code = CONSOLE_CLASS_CODE,
+	.seccomp = &virtio_seccomp_console,
 	.open = console_open,
 	.create = console_create,
 	.destroy = console_destroy,
@@ -577,5 +592,6 @@ const struct virtio_device_ops virtio_console_ops = {
 	.wake = console_wake,
 	.snapshot = console_snapshot,
 	.restore = console_restore,
+	.remember = console_remember,
 	.command = console_command,
 };

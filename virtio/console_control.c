@@ -155,6 +155,8 @@ void console_control_send(struct console *console)
 	} while (i < console->port_count && console->control_rx &&
 		 virtqueue_set_kicks(queue, true));
 	virtqueue_publish(queue);
+	/* After it: what a driver is told twice it knows already. */
+	virtio_device_state_changed(console->device);
 }
 
 void console_control_resize(struct console_port *port)
@@ -287,6 +289,7 @@ void console_control_receive(struct console *console)
 		more = console_control_drain(console);
 	} while (!more && console->control_tx &&
 		 virtqueue_set_kicks(queue, true));
+	virtio_device_state_changed(console->device);
 	virtqueue_publish(queue);
 	if (more)
 		console_again(console);

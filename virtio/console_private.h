@@ -24,8 +24,8 @@
 #define CONSOLE_CONTROL_TX 3
 #define CONSOLE_QUEUES_MAX (2 + 2 * VIRTIO_CONSOLE_PORTS_MAX)
 
-#define CONSOLE_QUEUE_SIZE	   128
-#define CONSOLE_CONTROL_QUEUE_SIZE 64
+/* Of each, as vhost_type.c has it. */
+#define CONSOLE_QUEUE_SIZE 128
 
 /* What one turn of the loop does of one thing, so that others get theirs. */
 #define CONSOLE_TURN_BYTES    65536

@@ -293,6 +293,11 @@ virtio_device_ops(const struct virtio_device *device)
 	return device->ops;
 }
 
+void *virtio_device_model(const struct virtio_device *device)
+{
+	return device->self;
+}
+
 unsigned int virtio_device_queues(const struct virtio_device *device)
 {
 	return device->queue_count;
@@ -350,6 +355,12 @@ int virtio_device_ask_wake(struct virtio_device *device,
 	if (device->ops->wake)
 		return device->ops->wake(device->self, queues);
 	return queues ? device->ops->activate(device->self, queues) : 0;
+}
+
+int virtio_device_remember_locked(struct virtio_device *device, json_t **out)
+{
+	return device->ops->remember ? device->ops->remember(device->self, out)
+				     : -EOPNOTSUPP;
 }
 
 int virtio_device_command_locked(struct virtio_device *device, const char *name,

@@ -34,6 +34,7 @@
 #include "vmm/base/guest_mem.h"
 #include "vmm/base/host.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/syscall_list.h"
 
 #define VIRTIO_QUEUES_MAX   64 /* of one device */
 #define VIRTIO_FDS_MAX	    32 /* that open() may acquire */
@@ -52,6 +53,10 @@ struct virtio_resources {
 	json_t *description;	 /* owned; an object */
 	int fds[VIRTIO_FDS_MAX]; /* owned */
 	unsigned int fd_count;
+	/* Borrowed; 0: none. A pipe that has to stay open as long as anything
+	 * of the process can write to guest memory: whoever hands work to the
+	 * kernel that outlives the process hands it over, too. */
+	int life_fd;
 };
 
 /* Close and free. Safe on a zeroed one. */
@@ -118,6 +123,9 @@ struct virtio_device_ops {
 	const char *type;    /* "block": the option's and the table's name */
 	uint16_t device_id;  /* section 5 */
 	uint32_t class_code; /* PCI, 24 bits */
+	/* What a process of its own may ask of the kernel, from
+	 * virtio/seccomp.c. NULL: it never has one. */
+	const struct syscall_list *seccomp;
 
 	/*
 	 * In main: check the options and acquire what the device needs. May
@@ -125,6 +133,17 @@ struct virtio_device_ops {
 	 */
 	int (*open)(const struct virtio_open *open,
 		    struct virtio_resources *out, struct error *err);
+	/*
+	 * In main, when the process that had it is dead, and a new one is to
+	 * be: what cannot be used a second time is acquired anew, in place.
+	 * May block. Default: all can be
+	 */
+	int (*reopen)(const struct virtio_open *open,
+		      struct virtio_resources *resources, struct error *err);
+	/* A pidfd in there of a process that open() started, -1 for none.
+	 * Default: none */
+	int (*helper)(const struct virtio_resources *resources);
+	const char *helper_name; /* for messages */
 	/*
 	 * Where it will run, from exactly what open() gave (borrowed until
 	 * destroy; may be created several times over). required
@@ -202,6 +221,14 @@ struct virtio_device_ops {
 	 * virtio_device_acked(), and ack_features() follows it. required */
 	int (*snapshot)(void *self, json_t **out);
 	int (*restore)(void *self, const json_t *state, struct error *err);
+	/*
+	 * What the driver has set by commands and messages, in snapshot's
+	 * format: for a process that takes the device up after this one was
+	 * killed. Also while active. The model says
+	 * virtio_device_state_changed() before the driver can know that it is
+	 * another. Default: nothing
+	 */
+	int (*remember)(void *self, json_t **out);
 
 	/* From the control socket: resize, link, ... Default: none known.
 	 * reply: a new reference, or left NULL */
@@ -247,6 +274,8 @@ struct virtio_device_events {
 	void (*config_changed)(void *ctx);
 	/* DEVICE_NEEDS_RESET, and a configuration interrupt. */
 	void (*needs_reset)(void *ctx);
+	/* What remember() gives is another; NULL: nobody wants it. */
+	void (*state_changed)(void *ctx);
 };
 
 struct virtio_device_config {
@@ -282,6 +311,8 @@ void virtio_device_unlock(struct virtio_device *device);
 const char *virtio_device_label(const struct virtio_device *device);
 const struct virtio_device_ops *
 virtio_device_ops(const struct virtio_device *device);
+/* The model, for who knows its type. */
+void *virtio_device_model(const struct virtio_device *device);
 unsigned int virtio_device_queues(const struct virtio_device *device);
 uint16_t virtio_device_queue_max(const struct virtio_device *device,
 				 unsigned int index);
@@ -379,6 +410,8 @@ void virtio_device_set_call_locked(struct virtio_device *device,
 int virtio_device_snapshot_locked(struct virtio_device *device, json_t **out);
 int virtio_device_restore_locked(struct virtio_device *device,
 				 const json_t *state, struct error *err);
+/* Any state. Return: -EOPNOTSUPP if the model has nothing to remember. */
+int virtio_device_remember_locked(struct virtio_device *device, json_t **out);
 int virtio_device_command_locked(struct virtio_device *device, const char *name,
 				 const json_t *args, json_t **reply,
 				 struct error *err);
@@ -427,6 +460,8 @@ void virtio_device_set_ring_position(struct virtio_device *device,
 				     const struct virtqueue_position *position);
 /* The content of the configuration space is another now. */
 void virtio_device_config_changed(struct virtio_device *device);
+/* What remember() gives is another now. */
+void virtio_device_state_changed(struct virtio_device *device);
 /* The guest broke it, or the backend is lost: failed until it is reset. No
  * more queue_ready comes. Nothing happens while it sleeps. */
 void virtio_device_needs_reset(struct virtio_device *device);
@@ -448,6 +483,12 @@ int virtio_device_watch(struct virtio_device *device, struct virtio_watch **out,
 			void *self);
 /* Any operation or callback, whatever thread that is on. */
 int virtio_watch_set(struct virtio_watch *watch, uint32_t events);
+/*
+ * Watch another descriptor from now on; -1: none, until it is moved again. The
+ * one before is still open. Loop's thread. Return: 0, or what loop_fd_add()
+ * says, and it watches none.
+ */
+int virtio_watch_move(struct virtio_watch *watch, int fd, uint32_t events);
 
 /* A timer, likewise: a timerfd, so that any operation may set it. */
 struct virtio_timer;

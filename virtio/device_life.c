@@ -88,6 +88,12 @@ void virtio_device_config_changed(struct virtio_device *device)
 		device->events->config_changed(device->events_ctx);
 }
 
+void virtio_device_state_changed(struct virtio_device *device)
+{
+	if (device->events && device->events->state_changed)
+		device->events->state_changed(device->events_ctx);
+}
+
 void virtio_device_needs_reset(struct virtio_device *device)
 {
 	if (!virtio_device_step(device, VIRTIO_STEP_FAIL))

@@ -18,7 +18,7 @@
 struct virtio_watch {
 	struct virtio_watch *next;
 	struct virtio_device *device; /* borrowed */
-	struct loop_fd *source;	      /* owned */
+	struct loop_fd *source;	      /* owned; NULL: no descriptor */
 	uint32_t events;	      /* 0: nothing; guarded by the lock */
 	virtio_watch_fn *fn;
 	void *self; /* borrowed */
@@ -190,17 +190,40 @@ int virtio_device_watch(struct virtio_device *device, struct virtio_watch **out,
 int virtio_watch_set(struct virtio_watch *watch, uint32_t events)
 {
 	bool quiet = !virtio_device_may(watch->device, VIRTIO_STEP_CALLBACK);
-	int ret = loop_fd_set(watch->source, virtio_watch_mask(events, quiet));
+	int ret = watch->source ? loop_fd_set(watch->source,
+					      virtio_watch_mask(events, quiet))
+				: 0;
 
 	if (ret == 0)
 		watch->events = events;
 	return ret;
 }
 
+int virtio_watch_move(struct virtio_watch *watch, int fd, uint32_t events)
+{
+	bool quiet = !virtio_device_may(watch->device, VIRTIO_STEP_CALLBACK);
+	int ret;
+
+	loop_fd_remove(watch->source);
+	watch->source = NULL;
+	watch->events = events;
+	if (fd < 0)
+		return 0;
+	ret = loop_fd_add(watch->device->loop, &watch->source, fd,
+			  virtio_watch_mask(events, quiet), virtio_watch_ready,
+			  watch);
+	if (ret < 0)
+		watch->source = NULL;
+	return ret;
+}
+
 void virtio_device_quiet(struct virtio_device *device, bool quiet)
 {
-	for (struct virtio_watch *w = device->watches; w; w = w->next)
-		loop_fd_set(w->source, virtio_watch_mask(w->events, quiet));
+	for (struct virtio_watch *w = device->watches; w; w = w->next) {
+		if (w->source)
+			loop_fd_set(w->source,
+				    virtio_watch_mask(w->events, quiet));
+	}
 }
 
 static void virtio_timer_due(void *self, uint32_t events)

@@ -19,6 +19,7 @@
 #include "virtio/net_private.h"
 #include "virtio/net_tap.h"
 #include "virtio/net_user.h"
+#include "virtio/seccomp.h"
 
 #define NET_DEVICE_ID  1	/* 5.1.1 */
 #define NET_CLASS_CODE 0x020000 /* PCI: Ethernet controller */
@@ -446,7 +447,11 @@ const struct virtio_device_ops virtio_net_ops = {
 	.type = "net",
 	.device_id = NET_DEVICE_ID,
 	.class_code = NET_CLASS_CODE,
+	.seccomp = &virtio_seccomp_net,
 	.open = net_open,
+	.reopen = net_reopen,
+	.helper = net_helper,
+	.helper_name = "passt",
 	.create = net_create,
 	.destroy = net_destroy,
 	.keep_fds = net_keep_fds,
@@ -463,5 +468,6 @@ const struct virtio_device_ops virtio_net_ops = {
 	.wake = net_wake,
 	.snapshot = net_snapshot,
 	.restore = net_restore,
+	.remember = net_snapshot,
 	.command = net_command,
 };

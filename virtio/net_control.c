@@ -273,6 +273,8 @@ static int net_control_one(struct net *net)
 		return -EPROTO;
 	}
 	answer = net_control_answer(net, chain);
+	if (answer == VIRTIO_NET_OK)
+		virtio_device_state_changed(net->device);
 	virtqueue_chain_write(chain, 0, &answer, sizeof(answer));
 	virtqueue_put(net->control, chain, sizeof(answer));
 	return 1;

@@ -13,7 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <signal.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "virtio/net_passt.h"
 #include "virtio/net_private.h"
@@ -150,6 +154,38 @@ static int net_open_user(const struct virtio_open *open,
 	if (ret == 0 && !open->dry_run)
 		out->fd_count = NET_USER_FDS;
 	return ret;
+}
+
+int net_helper(const struct virtio_resources *resources)
+{
+	const char *kind = json_string_value(
+		json_object_get(resources->description, "kind"));
+
+	return kind && strcmp(kind, "user") == 0 &&
+			       resources->fd_count == NET_USER_FDS
+		       ? resources->fds[NET_USER_PID]
+		       : -1;
+}
+
+/* A stream that was cut in the middle of a frame is of no use to anybody; and
+ * the ports that passt forwards are free when it is gone. */
+int net_reopen(const struct virtio_open *open,
+	       struct virtio_resources *resources, struct error *err)
+{
+	const int passt = net_helper(resources);
+	siginfo_t info;
+
+	if (passt < 0)
+		return resources->fd_count
+			       ? 0
+			       : net_open_user(open, resources, err);
+	syscall(SYS_pidfd_send_signal, passt, SIGKILL, NULL, 0);
+	while (waitid(P_PIDFD, (id_t)passt, &info, WEXITED) < 0 &&
+	       errno == EINTR)
+		;
+	while (resources->fd_count)
+		close(resources->fds[--resources->fd_count]);
+	return net_open_user(open, resources, err);
 }
 
 int net_open(const struct virtio_open *open, struct virtio_resources *out,

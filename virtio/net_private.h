@@ -121,6 +121,10 @@ void net_free(struct net *net);
 /* virtio_device_ops.open, in net_open.c. */
 int net_open(const struct virtio_open *open, struct virtio_resources *out,
 	     struct error *err);
+/* virtio_device_ops.reopen and .helper: passt. */
+int net_reopen(const struct virtio_open *open,
+	       struct virtio_resources *resources, struct error *err);
+int net_helper(const struct virtio_resources *resources);
 /* Six pairs of hexadecimal digits with colons: 0 or -EINVAL. */
 int net_mac_parse(const char *text, uint8_t mac[NET_MAC_SIZE]);
 

@@ -81,6 +81,7 @@ static int net_command_link(struct net *net, const json_t *args,
 	if (net->state.link == json_is_true(up))
 		return 0;
 	net->state.link = json_is_true(up);
+	virtio_device_state_changed(net->device);
 	if (net->end.ops->set_link)
 		net->end.ops->set_link(net->end.ctx, net->state.link);
 	virtio_device_config_changed(net->device);

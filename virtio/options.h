@@ -14,11 +14,21 @@ enum virtio_transport_kind {
 	VIRTIO_TRANSPORT_MMIO,
 };
 
+/* Where its model runs. */
+enum virtio_sandbox {
+	VIRTIO_SANDBOX_UNSAID, /* as the machine's devices are */
+	VIRTIO_SANDBOX_ON,     /* in a jailed process of its own */
+	VIRTIO_SANDBOX_OFF,    /* in main */
+	VIRTIO_SANDBOX_LOG,    /* as ON, but reports what it would refuse */
+};
+
 /* First in each record: what every device has. */
 struct virtio_common_options {
 	unsigned int transport; /* enum virtio_transport_kind */
 	uint64_t slot;		/* PCI, 1 to 31; 0: the first that is free */
 	bool packed;		/* offer VIRTIO_F_RING_PACKED */
+	unsigned int sandbox;	/* enum virtio_sandbox */
+	bool restart;		/* a process of its own that died */
 };
 
 /* --disk FILE,... */

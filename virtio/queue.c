@@ -101,14 +101,29 @@ int virtqueue_read_used(const struct guest_mem *mem,
 	return 0;
 }
 
+bool virtqueue_is_idle(const struct guest_mem *mem,
+		       const struct virtqueue_config *config)
+{
+	const struct virtqueue_ops *ops = virtqueue_ops_of(config);
+	void *host[3];
+
+	return ops->used && virtqueue_size_valid(config) &&
+	       virtqueue_map(mem, config, host) == 0 &&
+	       ops->available(host[1]) == ops->used(host[2]);
+}
+
 /* What was in flight comes first: the rest of the ring is behind it. */
 static int virtqueue_take_inflight(struct virtqueue *queue)
 {
 	unsigned int left;
 	int ret;
 
-	if (queue->config.packed || !queue->config.inflight)
+	if (!queue->config.inflight)
 		return 0;
+	if (queue->config.packed)
+		return virtqueue_records_new(
+			&queue->records, queue->config.inflight,
+			queue->config.size, queue->desc, &queue->next);
 	ret = virtqueue_inflight_new(&queue->inflight, queue->config.inflight,
 				     queue->config.size, queue->next.used);
 	if (ret < 0)
@@ -138,6 +153,12 @@ static int virtqueue_allocate(struct virtqueue *queue)
 	queue->iov = calloc(size, sizeof(*queue->iov));
 	if (!queue->busy || !queue->iov)
 		return -ENOMEM;
+	if (queue->config.packed && queue->config.inflight) {
+		queue->entries = calloc(size, sizeof(*queue->entries));
+		queue->held = calloc(size, sizeof(*queue->held));
+		if (!queue->entries || !queue->held)
+			return -ENOMEM;
+	}
 	if (!queue->config.indirect)
 		return 0;
 	queue->table = calloc(size, sizeof(*queue->table));
@@ -167,18 +188,21 @@ int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 	ret = virtqueue_map(mem, config, host);
 	if (ret == 0)
 		ret = virtqueue_allocate(queue);
-	if (ret == 0)
-		ret = virtqueue_take_inflight(queue);
-	if (ret < 0) {
-		virtqueue_free(queue);
-		return ret;
-	}
+	if (ret < 0)
+		goto err_free;
 	queue->desc = host[0];
 	queue->driver_area = host[1];
 	queue->device_area = host[2];
+	ret = virtqueue_take_inflight(queue);
+	if (ret < 0)
+		goto err_free;
 	ops->set_kicks(queue, true);
 	*out = queue;
 	return 0;
+
+err_free:
+	virtqueue_free(queue);
+	return ret;
 }
 
 void virtqueue_free(struct virtqueue *queue)
@@ -188,7 +212,10 @@ void virtqueue_free(struct virtqueue *queue)
 	free(queue->busy);
 	free(queue->iov);
 	free(queue->table);
+	free(queue->entries);
+	free(queue->held);
 	virtqueue_inflight_free(queue->inflight);
+	virtqueue_records_free(queue->records);
 	free(queue);
 }
 

@@ -38,9 +38,8 @@ struct virtqueue_config {
 	/* Eventfds, borrowed; -1 for none. */
 	int kick_fd; /* the driver's doorbell */
 	int call_fd; /* written to interrupt the driver */
-	/* Split: where what is taken and not used yet is written down,
-	 * borrowed; see queue_inflight.h. What is in there is popped first.
-	 * NULL: none */
+	/* Where what is taken and not used yet is written down, borrowed; see
+	 * queue_inflight.h. What is in there is popped first. NULL: none */
 	void *inflight;
 };
 
@@ -66,6 +65,7 @@ struct virtqueue_chain {
 	uint64_t readable_len, writable_len; /* bytes; together below 4 GiB */
 	uint16_t id;			     /* for the queue itself */
 	uint16_t descriptors;		     /* likewise: entries of the ring */
+	uint16_t place;			     /* likewise: in its records */
 	struct iovec iov[];		     /* what the two above point to */
 };
 
@@ -94,6 +94,11 @@ int virtqueue_check(const struct guest_mem *mem,
  * of a process that had this queue before. Return: 0 or -EINVAL. */
 int virtqueue_read_used(const struct guest_mem *mem,
 			const struct virtqueue_config *config, uint16_t *used);
+
+/* Split: whether the driver has got back all that it made available. A ring
+ * that is not there is not. */
+bool virtqueue_is_idle(const struct guest_mem *mem,
+		       const struct virtqueue_config *config);
 
 /* Interrupt through another eventfd from now on; borrowed, -1 for none. */
 void virtqueue_set_call(struct virtqueue *queue, int call_fd);

@@ -36,12 +36,6 @@ struct inflight_region {
 };
 static_assert(sizeof(struct inflight_region) == 16, "QueueRegionSplit");
 
-/* A request that was found in the region. */
-struct inflight_found {
-	uint64_t counter;
-	uint16_t head;
-};
-
 struct virtqueue_inflight {
 	struct inflight_region *region; /* borrowed; shared */
 	uint16_t size;
@@ -50,7 +44,7 @@ struct virtqueue_inflight {
 	 * again. */
 	uint16_t *batch; /* owned, room for size */
 	uint16_t batch_count;
-	struct inflight_found *found; /* owned, room for size; by age */
+	struct virtqueue_found *found; /* owned, room for size; by age */
 	unsigned int found_count, found_next;
 };
 
@@ -99,12 +93,17 @@ static int inflight_finish_batch(struct virtqueue_inflight *inflight,
 	return 0;
 }
 
-static int inflight_compare(const void *a, const void *b)
+static int virtqueue_found_compare(const void *a, const void *b)
 {
-	const struct inflight_found *left = a, *right = b;
+	const struct virtqueue_found *left = a, *right = b;
 
 	return left->counter < right->counter ? -1
 					      : left->counter > right->counter;
+}
+
+void virtqueue_found_sort(struct virtqueue_found *found, unsigned int count)
+{
+	qsort(found, count, sizeof(*found), virtqueue_found_compare);
 }
 
 static void inflight_find(struct virtqueue_inflight *inflight)
@@ -119,10 +118,9 @@ static void inflight_find(struct virtqueue_inflight *inflight)
 			inflight->counter = counter + 1;
 		if (desc->inflight)
 			inflight->found[inflight->found_count++] =
-				(struct inflight_found){counter, head};
+				(struct virtqueue_found){counter, head};
 	}
-	qsort(inflight->found, inflight->found_count, sizeof(*inflight->found),
-	      inflight_compare);
+	virtqueue_found_sort(inflight->found, inflight->found_count);
 }
 
 static int inflight_load(struct virtqueue_inflight *inflight, uint16_t used)

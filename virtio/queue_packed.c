@@ -102,6 +102,8 @@ static bool virtqueue_packed_waiting(const struct virtqueue *queue)
 	uint16_t flags;
 	bool avail, used;
 
+	if (queue->records && virtqueue_records_left(queue->records))
+		return true;
 	/* With the driver's barrier between a chain and its first flags
 	 * (2.8.21.1). */
 	flags = virtqueue_load_acquire(
@@ -141,6 +143,19 @@ static int virtqueue_packed_gather_table(struct virtqueue *queue,
 	return count < 0 ? count : 0;
 }
 
+/* The at-th entry of a chain, from 0. Return: 0 or -EPROTO. */
+static int virtqueue_packed_gather_entry(struct virtqueue *queue,
+					 const struct virtqueue_desc *desc,
+					 int at)
+{
+	if (!(desc->flags & VIRTQ_DESC_F_INDIRECT))
+		return virtqueue_gather(queue, desc);
+	if (at == 0)
+		return virtqueue_packed_gather_table(queue, desc);
+	/* 2.8.19: unlike in a split ring. */
+	return virtqueue_break(queue, "an indirect descriptor in a chain");
+}
+
 /* Read a chain; the last one's id is the chain's (2.8.6). Return: entries of
  * the ring, or -EPROTO. */
 static int virtqueue_packed_gather(struct virtqueue *queue, uint16_t *id)
@@ -155,15 +170,10 @@ static int virtqueue_packed_gather(struct virtqueue *queue, uint16_t *id)
 
 		virtqueue_load_desc(&queue->desc[index], &raw);
 		virtqueue_packed_desc(&raw, &desc);
-		entries++;
-		if (!(desc.flags & VIRTQ_DESC_F_INDIRECT))
-			ret = virtqueue_gather(queue, &desc);
-		else if (entries == 1)
-			ret = virtqueue_packed_gather_table(queue, &desc);
-		else
-			/* 2.8.19: unlike in a split ring. */
-			ret = virtqueue_break(queue, "an indirect descriptor "
-						     "in a chain");
+		/* As many as the queue has entries, or it is broken. */
+		if (queue->entries && entries < queue->config.size)
+			queue->entries[entries] = desc;
+		ret = virtqueue_packed_gather_entry(queue, &desc, entries++);
 		if (ret < 0)
 			return ret;
 		index = (uint16_t)((index + 1) % queue->config.size);
@@ -172,22 +182,57 @@ static int virtqueue_packed_gather(struct virtqueue *queue, uint16_t *id)
 	return entries;
 }
 
+/* One that a process before us took, and did not finish: from its records, as
+ * the ring may say something else there by now. */
+static int virtqueue_packed_pop_again(struct virtqueue *queue,
+				      struct virtqueue_chain **out)
+{
+	const unsigned int count =
+		virtqueue_records_read(queue->records, queue->entries);
+	int ret;
+
+	virtqueue_gather_begin(queue);
+	for (unsigned int i = 0; i < count; i++) {
+		ret = virtqueue_packed_gather_entry(queue, &queue->entries[i],
+						    (int)i);
+		if (ret < 0)
+			return ret;
+	}
+	ret = virtqueue_gather_end(queue, queue->entries[count - 1].link, count,
+				   out);
+	if (ret > 0)
+		(*out)->place = virtqueue_records_advance(queue->records);
+	return ret;
+}
+
 static int virtqueue_packed_pop(struct virtqueue *queue,
 				struct virtqueue_chain **out)
 {
 	int entries, ret;
 	uint16_t id;
 
+	if (queue->records && virtqueue_records_left(queue->records))
+		return virtqueue_packed_pop_again(queue, out);
 	if (!virtqueue_packed_waiting(queue))
 		return 0;
 	entries = virtqueue_packed_gather(queue, &id);
 	if (entries < 0)
 		return entries;
+	/* What the driver has not seen used cannot be available again. */
+	if (queue->records && (unsigned int)entries + queue->entries_in_flight +
+					      queue->unpublished_entries >
+				      queue->config.size)
+		return virtqueue_break(queue, "more buffers than it has "
+					      "entries");
 	ret = virtqueue_gather_end(queue, id, (unsigned int)entries, out);
-	if (ret > 0)
-		virtqueue_packed_advance(queue->config.size, &queue->next.avail,
-					 &queue->next.avail_wrap,
-					 (unsigned int)entries);
+	if (ret <= 0)
+		return ret;
+	virtqueue_packed_advance(queue->config.size, &queue->next.avail,
+				 &queue->next.avail_wrap,
+				 (unsigned int)entries);
+	if (queue->records)
+		(*out)->place = virtqueue_records_take(
+			queue->records, queue->entries, (unsigned int)entries);
 	return ret;
 }
 
@@ -206,13 +251,19 @@ static void virtqueue_packed_put(struct virtqueue *queue,
 	desc->id = le16_of(chain->id);
 	desc->len = le32_of(written);
 	/* The driver looks at one entry only, the first of those that are not
-	 * published; the others may say that they are used. */
+	 * published; the others may say that they are used, unless we die and
+	 * another process publishes other ones. */
+	if (queue->records)
+		queue->held[queue->unpublished] =
+			(struct virtqueue_held){index, flags};
 	if (queue->unpublished == 0) {
 		queue->held_index = index;
 		queue->held_flags = flags;
-	} else {
+	} else if (!queue->records) {
 		virtqueue_store(&desc->flags, flags);
 	}
+	if (queue->records)
+		virtqueue_records_put(queue->records, chain->place);
 	virtqueue_packed_advance(queue->config.size, &queue->next.used,
 				 &queue->next.used_wrap, chain->descriptors);
 }
@@ -234,16 +285,32 @@ static bool virtqueue_packed_event(const struct virtqueue *queue,
 	       queue->unpublished_entries;
 }
 
+/* The records say what is about to be; then all but the first entry do. */
+static void virtqueue_packed_prepare(struct virtqueue *queue)
+{
+	virtqueue_records_prepare(queue->records, queue->next.used,
+				  queue->next.used_wrap);
+	for (unsigned int i = 1; i < queue->unpublished; i++)
+		virtqueue_store(
+			&virtqueue_packed_entry(queue, queue->held[i].index)
+				 ->flags,
+			queue->held[i].flags);
+}
+
 static bool virtqueue_packed_publish(struct virtqueue *queue)
 {
 	const uint32_t *driver = queue->driver_area;
 	uint32_t event;
 
+	if (queue->records)
+		virtqueue_packed_prepare(queue);
 	/* With the driver's barrier between flags and the rest of the entry
 	 * (2.8.22), and behind all other entries. */
 	virtqueue_store_release(
 		&virtqueue_packed_entry(queue, queue->held_index)->flags,
 		queue->held_flags);
+	if (queue->records)
+		virtqueue_records_finish(queue->records);
 	/*
 	 * With the driver's barrier between its event suppression and its look
 	 * at flags (2.8.22): it sees these buffers, or we see that it waits.
@@ -288,8 +355,11 @@ virtqueue_packed_position(const struct virtqueue *queue)
 	unsigned int size = queue->config.size;
 	unsigned int place = virtqueue_packed_place(size, position.avail,
 						    position.avail_wrap);
+	unsigned int out = queue->entries_in_flight;
 
-	place = (place + 2 * size - queue->entries_in_flight) % (2 * size);
+	if (queue->records)
+		out += virtqueue_records_entries(queue->records);
+	place = (place + 2 * size - out) % (2 * size);
 	position.avail = (uint16_t)(place % size);
 	position.avail_wrap = place < size;
 	return position;

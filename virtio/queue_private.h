@@ -39,8 +39,10 @@ struct virtqueue_desc {
 struct virtqueue_ops {
 	/* Bytes of the three areas, and what each is aligned to. */
 	void (*areas)(uint16_t size, uint64_t len[3], uint64_t align[3]);
-	/* Where a process before left it; NULL: nobody can tell. */
+	/* Where a process before left it, and the driver; NULL: nobody can
+	 * tell. Both or none. */
 	uint16_t (*used)(const void *device_area);
+	uint16_t (*available)(const void *driver_area);
 	/* Whether both indices can be those of a queue. */
 	bool (*position_valid)(uint16_t size,
 			       const struct virtqueue_position *position);
@@ -77,13 +79,19 @@ struct virtqueue {
 	struct virtqueue_position next;
 	uint16_t avail_seen; /* split: avail.idx, as last read and checked */
 
-	struct virtqueue_inflight *inflight; /* owned; NULL: not kept */
+	/* Split; packed. Owned; NULL: not kept. */
+	struct virtqueue_inflight *inflight;
+	struct virtqueue_records *records;
 
 	/* Put, not published: chains, and entries of the ring. */
 	unsigned int unpublished;
 	uint16_t unpublished_entries;
 	/* Packed: the entry that shows them, and its flags. */
 	uint16_t held_index, held_flags;
+	/* With records: of all of them, as none may be half shown. */
+	struct virtqueue_held {
+		uint16_t index, flags;
+	} * held; /* owned, room for size */
 
 	/* Popped, not put. */
 	unsigned int in_flight;
@@ -94,6 +102,7 @@ struct virtqueue {
 	/* The chain that is being read. */
 	struct iovec *iov;		  /* room for size */
 	struct virtqueue_raw_desc *table; /* likewise; NULL: not negotiated */
+	struct virtqueue_desc *entries;	  /* likewise; NULL: no records */
 	unsigned int gathered;		  /* descriptors, empty ones too */
 	unsigned int readable_count, writable_count;
 	uint64_t readable_len, writable_len;

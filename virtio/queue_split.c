@@ -48,6 +48,11 @@ static uint16_t virtqueue_split_used_index(const void *device_area)
 	return virtqueue_load(&((const struct virtq_used *)device_area)->idx);
 }
 
+static uint16_t virtqueue_split_avail_index(const void *driver_area)
+{
+	return virtqueue_load(&((const struct virtq_avail *)driver_area)->idx);
+}
+
 static bool
 virtqueue_split_position_valid(uint16_t size,
 			       const struct virtqueue_position *position)
@@ -265,6 +270,7 @@ virtqueue_split_position(const struct virtqueue *queue)
 const struct virtqueue_ops virtqueue_split_ops = {
 	.areas = virtqueue_split_areas,
 	.used = virtqueue_split_used_index,
+	.available = virtqueue_split_avail_index,
 	.position_valid = virtqueue_split_position_valid,
 	.pop = virtqueue_split_pop,
 	.put = virtqueue_split_put,

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 
 #include "virtio/options.h"
+#include "virtio/seccomp.h"
 #include "vmm/base/json.h"
 #include "vmm/base/log.h"
 
@@ -388,6 +389,7 @@ const struct virtio_device_ops virtio_rng_ops = {
 	.type = "rng",
 	.device_id = RNG_DEVICE_ID,
 	.class_code = RNG_CLASS_CODE,
+	.seccomp = &virtio_seccomp_rng,
 	.open = rng_open,
 	.create = rng_create,
 	.destroy = rng_destroy,

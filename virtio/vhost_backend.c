@@ -173,6 +173,11 @@ static void vhost_backend_config_changed(void *ctx)
 	(void)vhost_user_send(backend->request_fd, 0, &message);
 }
 
+static void vhost_backend_state_changed(void *ctx)
+{
+	vhost_backend_remember(ctx);
+}
+
 /* The status, and who watches the rings' errors. */
 static void vhost_backend_needs_reset(void *ctx)
 {
@@ -188,6 +193,7 @@ static void vhost_backend_needs_reset(void *ctx)
 static const struct virtio_device_events vhost_backend_events = {
 	.config_changed = vhost_backend_config_changed,
 	.needs_reset = vhost_backend_needs_reset,
+	.state_changed = vhost_backend_state_changed,
 };
 
 /* --- Making and freeing ---------------------------------------------------

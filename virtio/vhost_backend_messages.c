@@ -8,10 +8,8 @@
 
 #include <fcntl.h>
 #include <linux/virtio_config.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "virtio/queue_inflight.h"
 #include "virtio/vhost_backend_private.h"
 
 /* LOG_SHMFD is not among them: what a device writes is not logged. */
@@ -41,6 +39,13 @@ void vhost_backend_answer(struct vhost_user_message *reply, uint64_t value)
 	reply->size = sizeof(reply->payload.u64);
 }
 
+/* The driver has reset it: what it did before counts no more. */
+static void vhost_backend_begin_anew(struct vhost_backend *backend)
+{
+	vhost_backend_reset(backend);
+	vhost_backend_forget(backend);
+}
+
 static int backend_get_features(struct vhost_backend *backend,
 				struct vhost_user_message *message,
 				struct vhost_user_message *reply)
@@ -63,7 +68,7 @@ static int backend_set_features(struct vhost_backend *backend,
 	    backend->phase == VHOST_USER_PHASE_READY) {
 		/* Another driver: rings are set up anew. */
 		vhost_backend_pause(backend);
-		vhost_backend_reset(backend);
+		vhost_backend_begin_anew(backend);
 	}
 	backend->features = features;
 	backend->phase = VHOST_USER_PHASE_READY;
@@ -136,7 +141,7 @@ static int backend_reset_device(struct vhost_backend *backend,
 {
 	(void)message;
 	(void)reply;
-	vhost_backend_reset(backend);
+	vhost_backend_begin_anew(backend);
 	return 0;
 }
 
@@ -150,7 +155,7 @@ static int backend_set_status(struct vhost_backend *backend,
 	if (status > UINT8_MAX)
 		return -EINVAL;
 	if (status == 0)
-		vhost_backend_reset(backend);
+		vhost_backend_begin_anew(backend);
 	backend->status = (uint8_t)status;
 	return 0;
 }
@@ -515,94 +520,10 @@ static int backend_set_request_fd(struct vhost_backend *backend,
 	return 0;
 }
 
-/* --- In flight ------------------------------------------------------------
- */
-
-static void vhost_backend_drop_inflight(struct vhost_backend *backend)
-{
-	if (!backend->inflight)
-		return;
-	munmap(backend->inflight, backend->inflight_len);
-	backend->inflight = NULL;
-}
-
 void vhost_backend_drop_memory(struct vhost_backend *backend)
 {
 	vhost_backend_remove_regions(backend);
 	vhost_backend_drop_inflight(backend);
-}
-
-/* Bytes for those numbers, or 0 if they cannot be. */
-static size_t
-vhost_backend_inflight_bytes(const struct vhost_backend *backend,
-			     const struct vhost_user_inflight *inflight)
-{
-	const uint16_t queues = le16_get(inflight->num_queues);
-	const uint16_t size = le16_get(inflight->queue_size);
-
-	if (queues == 0 || queues > backend->ring_count || size == 0 ||
-	    size > VIRTQUEUE_SIZE_MAX)
-		return 0;
-	return queues * virtqueue_inflight_size(size);
-}
-
-static int backend_get_inflight_fd(struct vhost_backend *backend,
-				   struct vhost_user_message *message,
-				   struct vhost_user_message *reply)
-{
-	const struct vhost_user_inflight *given = &message->payload.inflight;
-	const size_t bytes = vhost_backend_inflight_bytes(backend, given);
-	int fd;
-
-	if (bytes == 0)
-		return -EINVAL;
-	fd = memfd_create("bantam-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) <
-		    0) {
-		close(fd);
-		return -EIO;
-	}
-	reply->payload.inflight = (struct vhost_user_inflight){
-		.mmap_size = le64_of(bytes),
-		.num_queues = given->num_queues,
-		.queue_size = given->queue_size,
-	};
-	reply->size = message->size;
-	reply->fds[0] = fd;
-	reply->fd_count = 1;
-	return 0;
-}
-
-static int backend_set_inflight_fd(struct vhost_backend *backend,
-				   struct vhost_user_message *message,
-				   struct vhost_user_message *reply)
-{
-	const struct vhost_user_inflight *given = &message->payload.inflight;
-	const size_t bytes = vhost_backend_inflight_bytes(backend, given);
-	const uint64_t offset = le64_get(given->mmap_offset);
-	const int fd = message->fds[0];
-	void *map;
-
-	(void)reply;
-	/* Nobody may take it away under us. */
-	if (bytes == 0 || le64_get(given->mmap_size) < bytes ||
-	    offset > INT64_MAX - bytes || !guest_mem_file_stays(fd) ||
-	    lseek(fd, 0, SEEK_END) < (off_t)(offset + bytes))
-		return -EINVAL;
-	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   (off_t)offset);
-	if (map == MAP_FAILED)
-		return -errno;
-	vhost_backend_pause(backend);
-	vhost_backend_drop_inflight(backend);
-	backend->inflight = map;
-	backend->inflight_len = bytes;
-	backend->inflight_queues = le16_get(given->num_queues);
-	backend->inflight_size = le16_get(given->queue_size);
-	return 0;
 }
 
 /* --- State ----------------------------------------------------------------
@@ -639,11 +560,6 @@ static int backend_check_device_state(struct vhost_backend *backend,
 /* --- The table ------------------------------------------------------------
  */
 
-/* A message, and where the answer that it always has is put. */
-typedef int vhost_backend_handler(struct vhost_backend *backend,
-				  struct vhost_user_message *message,
-				  struct vhost_user_message *reply);
-
 /* A place for each row of the table that we can be asked for. */
 static vhost_backend_handler *const vhost_backend_handlers[] = {
 	[VHOST_USER_GET_FEATURES] = backend_get_features,
@@ -665,8 +581,8 @@ static vhost_backend_handler *const vhost_backend_handlers[] = {
 	[VHOST_USER_SET_BACKEND_REQ_FD] = backend_set_request_fd,
 	[VHOST_USER_GET_CONFIG] = backend_get_config,
 	[VHOST_USER_SET_CONFIG] = backend_set_config,
-	[VHOST_USER_GET_INFLIGHT_FD] = backend_get_inflight_fd,
-	[VHOST_USER_SET_INFLIGHT_FD] = backend_set_inflight_fd,
+	[VHOST_USER_GET_INFLIGHT_FD] = vhost_backend_get_inflight,
+	[VHOST_USER_SET_INFLIGHT_FD] = vhost_backend_set_inflight,
 	[VHOST_USER_RESET_DEVICE] = backend_reset_device,
 	[VHOST_USER_GET_MAX_MEM_SLOTS] = backend_get_max_mem_slots,
 	[VHOST_USER_ADD_MEM_REG] = backend_add_mem_reg,

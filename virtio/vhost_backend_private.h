@@ -2,8 +2,8 @@
  * What the files of the vhost-user backend share: vhost_backend.c has the
  * connection, vhost_backend_messages.c a handler for each message,
  * vhost_backend_rings.c says when which ring runs, vhost_backend_state.c moves
- * the device's state. Nobody else includes this. All with the device's lock
- * held.
+ * the device's state, vhost_backend_inflight.c keeps what is to outlive us.
+ * Nobody else includes this. All with the device's lock held.
  */
 #ifndef VIRTIO_VHOST_BACKEND_PRIVATE_H
 #define VIRTIO_VHOST_BACKEND_PRIVATE_H
@@ -68,10 +68,18 @@ struct vhost_backend {
 	uint8_t *inflight; /* mapped; NULL: none */
 	size_t inflight_len;
 	uint16_t inflight_queues, inflight_size; /* entries of a queue */
+	bool inflight_packed;			 /* its layout */
+	struct vhost_backend_record *record;	 /* in it; NULL: none */
 
 	struct vhost_backend_transfer transfer;
 	struct log_limit refusals, misfits;
 };
+
+/* A message that vhost_user_check() has passed, and where the answer that it
+ * always has is put. */
+typedef int vhost_backend_handler(struct vhost_backend *backend,
+				  struct vhost_user_message *message,
+				  struct vhost_user_message *reply);
 
 /* --- vhost_backend_messages.c ----------------------------------------------
  */
@@ -106,14 +114,32 @@ void vhost_backend_reset(struct vhost_backend *backend);
 uint32_t vhost_backend_base(const struct vhost_backend *backend,
 			    unsigned int index);
 
+/* Whether rings are packed. */
+bool vhost_backend_packed(const struct vhost_backend *backend);
+
+/* --- vhost_backend_inflight.c ----------------------------------------------
+ */
+
+vhost_backend_handler vhost_backend_get_inflight, vhost_backend_set_inflight;
+/* The ring's part, or NULL. */
+void *vhost_backend_inflight_of(const struct vhost_backend *backend,
+				unsigned int index);
 /* Nothing of that ring is in flight any more: it was stopped, and its base
  * told, or is another's. */
 void vhost_backend_forget_inflight(struct vhost_backend *backend,
 				   unsigned int index);
+/* Write down what the driver has set by now; that it has reset all. */
+void vhost_backend_remember(struct vhost_backend *backend);
+void vhost_backend_forget(struct vhost_backend *backend);
+void vhost_backend_drop_inflight(struct vhost_backend *backend);
 
 /* --- vhost_backend_state.c -------------------------------------------------
  */
 
+/* The model's state, of a device that no driver has used yet: as of one that
+ * was active with the frontend's features. If its rings start next, its model
+ * wakes with them. */
+int vhost_backend_restore(struct vhost_backend *backend, json_t *model);
 /* Take descriptor and direction; the rest goes by the loop. */
 int vhost_backend_transfer_begin(struct vhost_backend *backend, int fd,
 				 bool load);

@@ -4,11 +4,9 @@
  * activate and reset.
  */
 #include <errno.h>
-#include <string.h>
 
 #include <linux/virtio_config.h>
 
-#include "virtio/queue_inflight.h"
 #include "virtio/vhost_backend_private.h"
 
 static bool vhost_backend_has(const struct vhost_backend *backend,
@@ -17,7 +15,7 @@ static bool vhost_backend_has(const struct vhost_backend *backend,
 	return backend->features >> feature & 1;
 }
 
-static bool vhost_backend_packed(const struct vhost_backend *backend)
+bool vhost_backend_packed(const struct vhost_backend *backend)
 {
 	return vhost_backend_has(backend, VIRTIO_F_RING_PACKED);
 }
@@ -93,26 +91,6 @@ static bool vhost_backend_translate(const struct vhost_backend *backend,
 		return true;
 	}
 	return false;
-}
-
-static void *vhost_backend_inflight_of(const struct vhost_backend *backend,
-				       unsigned int index)
-{
-	if (!backend->inflight || index >= backend->inflight_queues ||
-	    backend->rings[index].num > backend->inflight_size)
-		return NULL;
-	return backend->inflight +
-	       index * virtqueue_inflight_size(backend->inflight_size);
-}
-
-void vhost_backend_forget_inflight(struct vhost_backend *backend,
-				   unsigned int index)
-{
-	void *region = vhost_backend_inflight_of(backend, index);
-
-	if (region)
-		memset(region, 0,
-		       virtqueue_inflight_size(backend->inflight_size));
 }
 
 /* Whether it has all that a ring needs; then out is filled in. */

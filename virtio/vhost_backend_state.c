@@ -58,9 +58,7 @@ static int vhost_backend_save(struct vhost_backend *backend)
 	return 0;
 }
 
-/* As of a device of the frontend's features that was active: if its rings
- * start next, its model wakes with them. */
-static int vhost_backend_restore(struct vhost_backend *backend, json_t *model)
+int vhost_backend_restore(struct vhost_backend *backend, json_t *model)
 {
 	struct virtio_device *device = backend->device;
 	struct error err = {""};

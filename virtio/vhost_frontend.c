@@ -1,29 +1,20 @@
 /*
- * The type of device that a vhost-user backend serves: opening, making, and
- * what the device object asks. The user says the socket; the guest writes the
- * configuration.
+ * The type of device that a vhost-user backend serves: making it, and what the
+ * device object asks. The guest writes the configuration.
  */
 #include "virtio/vhost_frontend.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "virtio/options.h"
 #include "virtio/vhost_frontend_private.h"
-
-#define FRONTEND_QUEUES_MAX 16 /* of requests, as an option */
 
 /* Places in configuration spaces: 5.1.4, 5.11.4. */
 #define NET_CONFIG_STATUS 6
@@ -33,122 +24,14 @@
 /* VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS */
 #define NET_OWN (UINT64_C(1) << 5 | UINT64_C(1) << 16)
 
-/* --- Open -----------------------------------------------------------------
- */
-
-json_t *vhost_frontend_describe(const char *tag, unsigned int queues,
-				bool whole)
-{
-	return json_pack("{s:s, s:i, s:b}", "tag", tag ? tag : "", "queues",
-			 (int)queues, "whole", whole);
-}
-
-static int vhost_frontend_check_options(const struct virtio_open *open,
-					struct error *err)
-{
-	const struct virtio_vhost_options *options = open->options;
-	const bool fs = strcmp(options->type, "fs") == 0;
-	const bool many = fs || strcmp(options->type, "block") == 0;
-	const size_t tag = options->tag ? strlen(options->tag) : 0;
-
-	if (!options->socket)
-		return error_set(err, EINVAL,
-				 "%s: socket: expected the path of the "
-				 "backend's socket, found none",
-				 open->option);
-	if (fs ? tag == 0 || tag > sizeof(((struct vhost_frontend *)0)->tag)
-	       : tag != 0)
-		return error_set(err, EINVAL,
-				 fs ? "%s: tag: expected 1 to 36 bytes, by "
-				      "which the guest mounts it"
-				    : "%s: tag: only fs has one",
-				 open->option);
-	if (options->queues > (many ? FRONTEND_QUEUES_MAX : 1))
-		return error_set(
-			err, EINVAL, "%s: queues: expected %s, found %" PRIu64,
-			open->option, many ? "1 to 16" : "1", options->queues);
-	return 0;
-}
-
-static int vhost_frontend_address(const struct virtio_open *open,
-				  struct sockaddr_un *address,
-				  struct error *err)
-{
-	const struct virtio_vhost_options *options = open->options;
-	const size_t len = strlen(options->socket);
-	struct stat st;
-
-	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (len >= sizeof(address->sun_path))
-		return error_set(err, ENAMETOOLONG,
-				 "%s: socket: expected at most %zu bytes",
-				 open->option, sizeof(address->sun_path) - 1);
-	memcpy(address->sun_path, options->socket, len);
-	if (stat(options->socket, &st) < 0)
-		return error_set(err, errno,
-				 "%s: socket: %s; start the backend first",
-				 open->option, strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, ENOTSOCK, "%s: socket: is no socket",
-				 open->option);
-	return 0;
-}
-
-/* Return: a connected socket, or -errno, err set. */
-static int vhost_frontend_connect(const struct virtio_open *open,
-				  const struct sockaddr_un *address,
-				  struct error *err)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int ret;
-
-	if (fd < 0)
-		return error_set(err, errno, "%s: %s", open->option,
-				 strerror(errno));
-	/* A Unix socket is connected at once or not at all. */
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) ==
-	    0)
-		return fd;
-	ret = error_set(err, errno,
-			errno == ECONNREFUSED
-				? "%s: socket: nobody listens there; start "
-				  "the backend first"
-				: "%s: socket: %s",
-			open->option, strerror(errno));
-	close(fd);
-	return ret;
-}
-
-static int vhost_frontend_open(const struct virtio_open *open,
-			       struct virtio_resources *out, struct error *err)
-{
-	const struct virtio_vhost_options *options = open->options;
-	struct sockaddr_un address;
-	int ret = vhost_frontend_check_options(open, err);
-
-	if (ret == 0)
-		ret = vhost_frontend_address(open, &address, err);
-	/* A connection would take the backend from another frontend. */
-	if (ret == 0 && !open->dry_run)
-		ret = vhost_frontend_connect(open, &address, err);
-	if (ret < 0)
-		return ret;
-	if (!open->dry_run)
-		out->fds[out->fd_count++] = ret;
-	out->description = vhost_frontend_describe(
-		options->tag, (unsigned int)options->queues, false);
-	if (out->description)
-		return 0;
-	virtio_resources_fini(out);
-	return error_set(err, ENOMEM, "%s: no memory", open->option);
-}
-
 /* --- Making and freeing ---------------------------------------------------
  */
 
 static void vhost_frontend_close(struct vhost_frontend *frontend)
 {
 	vhost_user_reader_fini(&frontend->reader);
+	if (frontend->own_fd >= 0)
+		close(frontend->own_fd);
 	if (frontend->request_fd >= 0)
 		close(frontend->request_fd);
 	if (frontend->inflight_fd >= 0)
@@ -213,16 +96,19 @@ vhost_frontend_load_description(struct vhost_frontend *frontend,
 				const struct virtio_resources *resources,
 				struct error *err)
 {
-	const char *tag;
+	const char *tag, *socket = "";
 	int queues, whole;
 
 	if (resources->fd_count != 1 ||
-	    json_unpack(resources->description, "{s:s, s:i, s:b}", "tag", &tag,
-			"queues", &queues, "whole", &whole) < 0 ||
+	    json_unpack(resources->description, "{s:s, s:i, s:b, s?s}", "tag",
+			&tag, "queues", &queues, "whole", &whole, "socket",
+			&socket) < 0 ||
+	    strlen(socket) >= sizeof(frontend->socket.path) ||
 	    strlen(tag) > sizeof(frontend->tag) || queues < 0 ||
-	    queues > FRONTEND_QUEUES_MAX)
+	    queues > VHOST_FRONTEND_QUEUES_MAX)
 		return error_set(err, EINVAL, "a bad description");
 	memcpy(frontend->tag, tag, strlen(tag));
+	memcpy(frontend->socket.path, socket, strlen(socket));
 	frontend->fd = resources->fds[0];
 	frontend->queue_count = (unsigned int)queues;
 	frontend->whole = whole;
@@ -240,7 +126,7 @@ static int vhost_frontend_create(void **self, struct virtio_device *device,
 		return error_set(err, ENOMEM, "no memory");
 	frontend->device = device;
 	frontend->type = vhost_type_find(virtio_device_ops(device)->type);
-	frontend->request_fd = frontend->inflight_fd = -1;
+	frontend->own_fd = frontend->request_fd = frontend->inflight_fd = -1;
 	ret = vhost_frontend_load_description(frontend, resources, err);
 	if (ret == 0)
 		ret = vhost_frontend_greet(frontend, err);
@@ -249,6 +135,8 @@ static int vhost_frontend_create(void **self, struct virtio_device *device,
 	ret = vhost_frontend_own_config(frontend);
 	if (ret == 0)
 		ret = vhost_frontend_listen(frontend);
+	if (ret == 0)
+		ret = vhost_frontend_keep_socket(frontend);
 	if (ret < 0) {
 		error_set(err, -ret, "%s", strerror(-ret));
 		goto err_close;
@@ -319,36 +207,53 @@ static void vhost_frontend_config_read(void *self, size_t offset, void *data,
 	memcpy(data, frontend->config + offset, len);
 }
 
+/* What stays as the driver wrote it. */
+static void vhost_frontend_note_own(struct vhost_frontend *frontend,
+				    size_t offset, const uint8_t *data,
+				    size_t len)
+{
+	const struct vhost_type *type = frontend->type;
+
+	for (size_t i = 0; i < type->own_size; i++) {
+		const size_t at = type->own + i;
+
+		if (at < offset || at - offset >= len)
+			continue;
+		frontend->config[at] = data[at - offset];
+		frontend->wrote = true;
+	}
+}
+
 /* What it is now, the backend says. */
 static void vhost_frontend_config_write(void *self, size_t offset,
 					const void *data, size_t len)
 {
 	struct vhost_frontend *frontend = self;
-	struct vhost_user_message message = {
-		.request = VHOST_USER_SET_CONFIG,
-		.size = (uint32_t)(VHOST_USER_CONFIG_HEAD + len),
-		.payload.config =
-			{
-				.offset = le32_of((uint32_t)offset),
-				.size = le32_of((uint32_t)len),
-			},
-	};
 
-	if (!vhost_frontend_config_is_there(frontend) || frontend->lost)
+	if (!vhost_frontend_config_is_there(frontend))
 		return;
-	memcpy(message.payload.config.data, data, len);
+	vhost_frontend_note_own(frontend, offset, data, len);
+	if (frontend->lost)
+		return;
 	vhost_frontend_begin(frontend);
-	if (vhost_frontend_ask(frontend, &message, NULL) == 0)
+	if (vhost_frontend_write_config(frontend, offset, data, len) == 0)
 		(void)vhost_frontend_read_config(frontend);
 }
 
 /* --- Life -----------------------------------------------------------------
  */
 
+/* What there is no backend for is done when the next one comes. */
+static int vhost_frontend_later(const struct vhost_frontend *frontend, int ret)
+{
+	return ret == -ENOLINK && frontend->waiting ? 0 : ret;
+}
+
 static int vhost_frontend_activate(void *self, struct virtqueue *const *queues)
 {
 	(void)queues;
-	return vhost_frontend_start(self, false);
+	vhost_frontend_begin(self);
+	return vhost_frontend_later(self, vhost_frontend_start(self, false));
 }
 
 static void vhost_frontend_queue_ready(void *self, unsigned int index)
@@ -359,6 +264,7 @@ static void vhost_frontend_queue_ready(void *self, unsigned int index)
 
 static void vhost_frontend_queue_reset(void *self, unsigned int index)
 {
+	const uint64_t bit = UINT64_C(1) << index;
 	struct vhost_frontend *frontend = self;
 	int ret;
 
@@ -369,6 +275,11 @@ static void vhost_frontend_queue_reset(void *self, unsigned int index)
 			frontend, VHOST_USER_SET_VRING_ENABLE, index, 0);
 	if (ret < 0)
 		vhost_frontend_lose(frontend, "it refuses to stop a ring");
+	if (!frontend->lost)
+		return;
+	frontend->ran &= ~bit;
+	frontend->dropped |= bit;
+	vhost_frontend_settle(frontend);
 }
 
 static int vhost_frontend_queue_enable(void *self, unsigned int index,
@@ -376,20 +287,32 @@ static int vhost_frontend_queue_enable(void *self, unsigned int index,
 {
 	(void)queue;
 	vhost_frontend_begin(self);
-	return vhost_frontend_start_ring(self, index);
+	return vhost_frontend_later(self,
+				    vhost_frontend_start_ring(self, index));
 }
 
 static int vhost_frontend_sleep(void *self)
 {
 	struct vhost_frontend *frontend = self;
+	int ret = 0;
 
 	/* Rings that are not enabled stand nowhere. */
-	return vhost_frontend_stop(frontend);
+	if (!frontend->waiting)
+		ret = vhost_frontend_stop(frontend);
+	if (!frontend->waiting)
+		return ret;
+	log_error("%s: its vhost-user backend is lost, and another is not "
+		  "there yet: try again",
+		  virtio_device_label(frontend->device));
+	return -EAGAIN;
 }
 
 static int vhost_frontend_wake(void *self, struct virtqueue *const *queues)
 {
-	return queues ? vhost_frontend_start(self, true) : 0;
+	if (!queues)
+		return 0;
+	vhost_frontend_begin(self);
+	return vhost_frontend_later(self, vhost_frontend_start(self, true));
 }
 
 static int vhost_frontend_command(void *self, const char *name,
@@ -445,4 +368,9 @@ const struct virtio_device_ops *vhost_frontend_ops(const char *type)
 			return &vhost_frontend_types[i];
 	}
 	return NULL;
+}
+
+struct vhost_frontend *vhost_frontend_of(struct virtio_device *device)
+{
+	return virtio_device_model(device);
 }

@@ -2,7 +2,9 @@
  * The vhost-user frontend's connection: requests with their answers, the
  * handshake, and what the backend says by itself.
  */
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include <linux/virtio_config.h>
@@ -35,23 +37,6 @@
 void vhost_frontend_begin(struct vhost_frontend *frontend)
 {
 	frontend->deadline = loop_now() + VHOST_USER_DEADLINE;
-}
-
-void vhost_frontend_lose(struct vhost_frontend *frontend, const char *why)
-{
-	if (!frontend->lost)
-		log_limited(&frontend->log, LOG_ERROR,
-			    "%s: the vhost-user backend is lost: %s",
-			    virtio_device_label(frontend->device), why);
-	frontend->lost = true;
-	shutdown(frontend->fd, SHUT_RDWR);
-	if (!frontend->made)
-		return;
-	virtio_watch_set(frontend->watch, 0);
-	if (frontend->request_watch)
-		virtio_watch_set(frontend->request_watch, 0);
-	if (!frontend->resetting)
-		virtio_device_needs_reset(frontend->device);
 }
 
 /* --- Requests and answers -------------------------------------------------
@@ -205,6 +190,23 @@ int vhost_frontend_read_config(struct vhost_frontend *frontend)
 	return ret;
 }
 
+int vhost_frontend_write_config(struct vhost_frontend *frontend, size_t offset,
+				const void *data, size_t len)
+{
+	struct vhost_user_message message = {
+		.request = VHOST_USER_SET_CONFIG,
+		.size = (uint32_t)(VHOST_USER_CONFIG_HEAD + len),
+		.payload.config =
+			{
+				.offset = le32_of((uint32_t)offset),
+				.size = le32_of((uint32_t)len),
+			},
+	};
+
+	memcpy(message.payload.config.data, data, len);
+	return vhost_frontend_ask(frontend, &message, NULL);
+}
+
 /* --- The handshake --------------------------------------------------------
  */
 
@@ -214,6 +216,25 @@ static int vhost_frontend_lacks(const char *what, struct error *err)
 			 "the vhost-user backend lacks %s, without which "
 			 "there is no such device",
 			 what);
+}
+
+/* Another backend may offer more than the one before, and no less. */
+static int vhost_frontend_keep_promise(const struct vhost_frontend *frontend,
+				       uint64_t features, uint64_t *protocol,
+				       struct error *err)
+{
+	if (frontend->promised & ~features)
+		return error_set(err, EINVAL,
+				 "features: the driver was offered 0x%" PRIx64
+				 ", this vhost-user backend has 0x%" PRIx64,
+				 frontend->promised, features);
+	if (frontend->agreed & ~*protocol)
+		return error_set(err, EINVAL,
+				 "protocol features: there were 0x%" PRIx64
+				 ", this vhost-user backend has 0x%" PRIx64,
+				 frontend->agreed, *protocol);
+	*protocol = frontend->agreed;
+	return 0;
 }
 
 static int vhost_frontend_agree(struct vhost_frontend *frontend,
@@ -230,49 +251,63 @@ static int vhost_frontend_agree(struct vhost_frontend *frontend,
 	if (!(features & FEATURE(VHOST_USER_F_PROTOCOL_FEATURES)))
 		return vhost_frontend_lacks("VHOST_USER_F_PROTOCOL_FEATURES",
 					    err);
-	frontend->features = features & ~FRONTEND_REFUSED;
+	features &= ~FRONTEND_REFUSED;
 	if (!frontend->whole)
-		frontend->features &= ~frontend->type->frontend_features;
+		features &= ~frontend->type->frontend_features;
 	ret = vhost_frontend_get(frontend, VHOST_USER_GET_PROTOCOL_FEATURES,
 				 &protocol);
 	if (ret < 0)
 		return ret;
 	protocol &= FRONTEND_PROTOCOL;
+	if (frontend->made) {
+		ret = vhost_frontend_keep_promise(frontend, features, &protocol,
+						  err);
+		if (ret < 0)
+			return ret;
+	}
 	if (vhost_frontend_config_is_there(frontend) &&
 	    !(protocol & VHOST_USER_PROTOCOL(CONFIG)))
 		return vhost_frontend_lacks("VHOST_USER_PROTOCOL_F_CONFIG",
 					    err);
+	if (!frontend->made)
+		frontend->features = frontend->promised = features;
 	ret = vhost_frontend_tell(frontend, VHOST_USER_SET_PROTOCOL_FEATURES,
 				  protocol);
-	frontend->protocol = protocol;
+	frontend->protocol = frontend->agreed = protocol;
 	return ret;
 }
 
-/* The queues that are wanted, and those that there are. */
+/* The queues that are wanted, and those that there are: in the protocol's
+ * units. */
 static int vhost_frontend_count(struct vhost_frontend *frontend,
 				struct error *err)
 {
-	const struct vhost_type *type = frontend->type;
-	unsigned int wanted = frontend->queue_count; /* of requests */
+	const unsigned int fixed = frontend->whole ? 0 : frontend->type->fixed;
+	const unsigned int unit =
+		frontend->whole ? 1 : frontend->type->per_unit;
+	const bool many = vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(MQ));
+	unsigned int wanted = fixed + frontend->queue_count;
 	uint64_t there = 1;
 	int ret = 0;
 
-	if (vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(MQ)))
+	if (many)
 		ret = vhost_frontend_get(frontend, VHOST_USER_GET_QUEUE_NUM,
 					 &there);
 	if (ret < 0)
 		return ret;
 	/* fs counts its fixed one, too. */
-	wanted = frontend->whole ? (unsigned int)there : type->fixed + wanted;
-	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(MQ)))
-		there += type->fixed;
+	if (!many)
+		there += fixed;
+	if (frontend->made)
+		wanted = frontend->queue_count / unit;
+	else if (frontend->whole)
+		wanted = (unsigned int)there;
 	if (there == 0 || there > VIRTIO_QUEUES_MAX || wanted > there)
 		return error_set(err, EINVAL,
 				 "queues: expected %u of the vhost-user "
 				 "backend, which has %llu",
 				 wanted, (unsigned long long)there);
-	frontend->queue_count =
-		frontend->whole ? wanted : wanted * type->per_unit;
+	frontend->queue_count = wanted * unit;
 	return 0;
 }
 
@@ -286,6 +321,7 @@ static int vhost_frontend_open_requests(struct vhost_frontend *frontend)
 
 	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(BACKEND_REQ)))
 		return 0;
+	assert(frontend->request_fd < 0);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	frontend->request_fd = pair[0];

@@ -1,21 +1,14 @@
 /*
- * What the vhost-user frontend tells a backend when rings start and stop, and
- * the device's state, which it gets and gives.
+ * What the vhost-user frontend tells a backend when rings start and stop.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include <fcntl.h>
 #include <linux/virtio_config.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "virtio/vhost_frontend_private.h"
-#include "vmm/base/json.h"
-
-#define STATE_PIECE 65536
 
 /* All rings are to begin at once, with the last message. */
 #define FRONTEND_STATUS                                         \
@@ -75,7 +68,7 @@ static int vhost_frontend_send_memory(struct vhost_frontend *frontend)
 	return ret;
 }
 
-static int vhost_frontend_send_features(struct vhost_frontend *frontend)
+int vhost_frontend_send_features(struct vhost_frontend *frontend)
 {
 	return vhost_frontend_tell(
 		frontend, VHOST_USER_SET_FEATURES,
@@ -89,6 +82,23 @@ static int vhost_frontend_send_status(struct vhost_frontend *frontend,
 	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(STATUS)))
 		return 0;
 	return vhost_frontend_tell(frontend, VHOST_USER_SET_STATUS, status);
+}
+
+/* What the driver wrote, to a backend that may not know. */
+static int vhost_frontend_send_own(struct vhost_frontend *frontend)
+{
+	const struct vhost_type *type = frontend->type;
+	int ret;
+
+	if (!frontend->wrote || !vhost_frontend_config_is_there(frontend))
+		return 0;
+	ret = vhost_frontend_write_config(frontend, type->own,
+					  frontend->config + type->own,
+					  type->own_size);
+	/* It may see it otherwise. */
+	if (ret != -ENOLINK)
+		ret = vhost_frontend_read_config(frontend);
+	return ret == -ENOLINK ? ret : 0;
 }
 
 static void vhost_frontend_drop_inflight(struct vhost_frontend *frontend)
@@ -123,8 +133,29 @@ static int vhost_frontend_get_inflight(struct vhost_frontend *frontend)
 	return 0;
 }
 
-/* Where the backend can, and the rings are such that it is worth it. */
-static int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
+/* Rings that were reset while there was no backend: nothing of them is in
+ * flight, and it forgets what is when it is asked where they stand. */
+static int vhost_frontend_clear_dropped(struct vhost_frontend *frontend)
+{
+	for (unsigned int i = 0; i < frontend->queue_count; i++) {
+		struct vhost_user_message message = {
+			.request = VHOST_USER_GET_VRING_BASE,
+			.size = sizeof(struct vhost_user_vring_state),
+			.payload.state = {.index = le32_of(i)},
+		};
+		int ret;
+
+		if (!(frontend->dropped >> i & 1))
+			continue;
+		ret = vhost_frontend_ask(frontend, &message, NULL);
+		if (ret < 0)
+			return ret;
+		frontend->dropped &= ~(UINT64_C(1) << i);
+	}
+	return 0;
+}
+
+int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
 {
 	struct vhost_user_message message = {
 		.request = VHOST_USER_SET_INFLIGHT_FD,
@@ -133,9 +164,7 @@ static int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
 	};
 	int ret = 0;
 
-	if (!vhost_frontend_has(frontend,
-				VHOST_USER_PROTOCOL(INFLIGHT_SHMFD)) ||
-	    vhost_frontend_packed(frontend))
+	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(INFLIGHT_SHMFD)))
 		return 0;
 	if (frontend->inflight_fd < 0)
 		ret = vhost_frontend_get_inflight(frontend);
@@ -144,7 +173,8 @@ static int vhost_frontend_send_inflight(struct vhost_frontend *frontend)
 		return ret;
 	message.payload.inflight = frontend->inflight;
 	message.fds[0] = frontend->inflight_fd;
-	return vhost_frontend_ask(frontend, &message, NULL);
+	ret = vhost_frontend_ask(frontend, &message, NULL);
+	return ret < 0 ? ret : vhost_frontend_clear_dropped(frontend);
 }
 
 /* --- Rings ----------------------------------------------------------------
@@ -198,18 +228,43 @@ static int vhost_frontend_send_eventfd(struct vhost_frontend *frontend,
 	return vhost_frontend_ask(frontend, &message, NULL);
 }
 
+/*
+ * Where a ring stands that a lost backend had: what the driver has seen used,
+ * and all behind that is to be looked at again; the in-flight region, if there
+ * is one, says more. Of a packed ring, it says all.
+ */
+static int vhost_frontend_find(struct vhost_frontend *frontend,
+			       const struct virtqueue_config *config,
+			       struct virtqueue_position *position)
+{
+	int ret;
+
+	if (vhost_frontend_packed(frontend))
+		return 0;
+	ret = virtqueue_read_used(virtio_device_mem(frontend->device), config,
+				  &position->used);
+	position->avail = position->used;
+	return ret;
+}
+
 int vhost_frontend_start_ring(struct vhost_frontend *frontend,
 			      unsigned int index)
 {
+	const uint64_t bit = UINT64_C(1) << index;
+	const bool again = frontend->ran & bit;
 	struct virtqueue_position position;
 	const struct virtqueue_config *config =
 		virtio_device_ring(frontend->device, index, &position);
-	int ret;
+	int ret = 0;
 
 	if (!config)
 		return 0;
-	ret = vhost_frontend_tell_ring(frontend, VHOST_USER_SET_VRING_NUM,
-				       index, config->size);
+	if (again)
+		ret = vhost_frontend_find(frontend, config, &position);
+	if (ret == 0)
+		ret = vhost_frontend_tell_ring(frontend,
+					       VHOST_USER_SET_VRING_NUM, index,
+					       config->size);
 	if (ret == 0)
 		ret = vhost_frontend_tell_ring(
 			frontend, VHOST_USER_SET_VRING_BASE, index,
@@ -220,17 +275,22 @@ int vhost_frontend_start_ring(struct vhost_frontend *frontend,
 		ret = vhost_frontend_send_eventfd(frontend,
 						  VHOST_USER_SET_VRING_CALL,
 						  index, config->call_fd);
-	if (ret == 0)
+	/* From here on it may take something out. */
+	if (ret == 0) {
+		frontend->ran |= bit;
 		ret = vhost_frontend_send_eventfd(frontend,
 						  VHOST_USER_SET_VRING_KICK,
 						  index, config->kick_fd);
+	}
 	if (ret == 0)
 		ret = vhost_frontend_tell_ring(
 			frontend, VHOST_USER_SET_VRING_ENABLE, index, 1);
-	/* Buffers that were there before; and what a backend may have used
-	 * before it stopped, without an interrupt. */
+	/* Buffers that were there before; and what a lost backend may have
+	 * used without coming to the interrupt. */
 	if (ret == 0)
 		(void)eventfd_write(config->kick_fd, 1);
+	if (ret == 0 && again)
+		(void)eventfd_write(config->call_fd, 1);
 	return ret;
 }
 
@@ -238,7 +298,6 @@ int vhost_frontend_start(struct vhost_frontend *frontend, bool again)
 {
 	int ret = 0;
 
-	vhost_frontend_begin(frontend);
 	/* What was loaded is of a driver that is no more. */
 	if (frontend->restored && !again &&
 	    vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(RESET_DEVICE))) {
@@ -248,15 +307,20 @@ int vhost_frontend_start(struct vhost_frontend *frontend, bool again)
 
 		ret = vhost_frontend_ask(frontend, &reset, NULL);
 	}
-	frontend->restored = false;
+	frontend->session = frontend->type->session;
 	if (ret == 0)
 		ret = vhost_frontend_send_features(frontend);
+	if (ret == 0)
+		ret = vhost_frontend_send_own(frontend);
 	if (ret == 0)
 		ret = vhost_frontend_send_status(frontend, FRONTEND_STATUS);
 	if (ret == 0)
 		ret = vhost_frontend_send_memory(frontend);
 	if (ret == 0)
 		ret = vhost_frontend_send_inflight(frontend);
+	/* Now the region has it as well. */
+	if (ret == 0)
+		frontend->restored = false;
 	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++)
 		ret = vhost_frontend_start_ring(frontend, i);
 	if (ret == 0)
@@ -320,10 +384,13 @@ int vhost_frontend_stop_ring(struct vhost_frontend *frontend,
 	if (!config)
 		return 0;
 	ret = vhost_frontend_ask(frontend, &message, &reply);
-	if (ret < 0)
-		return ret;
-	return vhost_frontend_note(frontend, index,
-				   le32_get(reply.payload.state.num), config);
+	if (ret == 0)
+		ret = vhost_frontend_note(frontend, index,
+					  le32_get(reply.payload.state.num),
+					  config);
+	if (ret == 0)
+		frontend->ran &= ~(UINT64_C(1) << index);
+	return ret;
 }
 
 int vhost_frontend_stop(struct vhost_frontend *frontend)
@@ -334,6 +401,16 @@ int vhost_frontend_stop(struct vhost_frontend *frontend)
 	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++)
 		ret = vhost_frontend_stop_ring(frontend, i);
 	return ret;
+}
+
+/* Of what the driver did up to now. */
+static void vhost_frontend_forget(struct vhost_frontend *frontend)
+{
+	vhost_frontend_drop_inflight(frontend);
+	frontend->ran = frontend->dropped = 0;
+	frontend->wrote = false;
+	frontend->session = false;
+	frontend->restored = false;
 }
 
 void vhost_frontend_reset(void *self)
@@ -347,6 +424,7 @@ void vhost_frontend_reset(void *self)
 	/* The driver gets to know when it activates it again. */
 	frontend->resetting = true;
 	vhost_frontend_begin(frontend);
+	vhost_frontend_forget(frontend);
 	if (frontend->lost)
 		ret = 0;
 	else if (vhost_frontend_has(frontend,
@@ -360,247 +438,7 @@ void vhost_frontend_reset(void *self)
 	/* A device that is not reset may go on writing to memory. */
 	if (ret < 0)
 		vhost_frontend_lose(frontend, "it refuses to be reset");
-	vhost_frontend_drop_inflight(frontend);
-	frontend->restored = false;
+	if (frontend->lost)
+		vhost_frontend_settle(frontend);
 	frontend->resetting = false;
-}
-
-/* --- State ----------------------------------------------------------------
- */
-
-static int vhost_frontend_wait(const struct vhost_frontend *frontend, int fd,
-			       short events)
-{
-	struct pollfd pollfd = {.fd = fd, .events = events};
-	const int64_t left = frontend->deadline - loop_now();
-
-	if (left <= 0)
-		return -ETIMEDOUT;
-	if (poll(&pollfd, 1, (int)(left / 1000000) + 1) < 0 && errno != EINTR)
-		return -errno;
-	return 0;
-}
-
-/* All that comes until the end. Return: 0 or a negative errno. */
-static int vhost_frontend_read_state(const struct vhost_frontend *frontend,
-				     int fd, char **text, size_t *len)
-{
-	for (;;) {
-		char *more;
-		ssize_t n;
-		int ret;
-
-		if (*len + STATE_PIECE > VHOST_FRONTEND_STATE_MAX)
-			return -EFBIG;
-		more = realloc(*text, *len + STATE_PIECE);
-		if (!more)
-			return -ENOMEM;
-		*text = more;
-		n = read(fd, more + *len, STATE_PIECE);
-		if (n == 0)
-			return 0;
-		if (n > 0) {
-			*len += (size_t)n;
-			continue;
-		}
-		ret = errno == EAGAIN
-			      ? vhost_frontend_wait(frontend, fd, POLLIN)
-			      : -errno;
-		if (ret < 0)
-			return ret;
-	}
-}
-
-static int vhost_frontend_write_state(const struct vhost_frontend *frontend,
-				      int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-		int ret;
-
-		if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-			continue;
-		}
-		ret = errno == EAGAIN
-			      ? vhost_frontend_wait(frontend, fd, POLLOUT)
-			      : -errno;
-		if (ret < 0)
-			return ret;
-	}
-	return 0;
-}
-
-/* Give the backend one end of a pipe. Return: the other, or -errno. */
-static int vhost_frontend_open_state(struct vhost_frontend *frontend,
-				     enum vhost_user_transfer direction)
-{
-	const bool save = direction == VHOST_USER_TRANSFER_SAVE;
-	struct vhost_user_message message = {
-		.request = VHOST_USER_SET_DEVICE_STATE_FD,
-		.size = sizeof(struct vhost_user_state_transfer),
-		.payload.transfer = {.direction = le32_of(direction)},
-		.fd_count = 1,
-	};
-	struct vhost_user_message reply = {.size = 0};
-	int fds[2], theirs, ret;
-	uint64_t value;
-
-	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	message.fds[0] = fds[save];
-	ret = vhost_frontend_ask(frontend, &message, &reply);
-	close(fds[save]);
-	if (ret < 0) {
-		close(fds[!save]);
-		return ret;
-	}
-	value = le64_get(reply.payload.u64);
-	theirs = vhost_user_message_take_fd(&reply, 0);
-	if (!(value & VHOST_USER_STATE_ERROR_MASK) && theirs < 0)
-		return fds[!save];
-	close(fds[!save]);
-	if (theirs < 0)
-		return -EREMOTEIO;
-	/*
-	 * It would rather have its own. That one's file description is shared,
-	 * so it could let us wait for ever by making it blocking again.
-	 */
-	close(theirs);
-	return -EOPNOTSUPP;
-}
-
-static int vhost_frontend_check_state(struct vhost_frontend *frontend)
-{
-	uint64_t result = 0;
-	int ret = vhost_frontend_get(frontend, VHOST_USER_CHECK_DEVICE_STATE,
-				     &result);
-
-	return ret == 0 && result ? -EREMOTEIO : ret;
-}
-
-static int vhost_frontend_fetch(struct vhost_frontend *frontend, char **text,
-				size_t *len)
-{
-	int fd, ret;
-
-	vhost_frontend_begin(frontend);
-	fd = vhost_frontend_open_state(frontend, VHOST_USER_TRANSFER_SAVE);
-	if (fd < 0)
-		return fd;
-	ret = vhost_frontend_read_state(frontend, fd, text, len);
-	close(fd);
-	return ret < 0 ? ret : vhost_frontend_check_state(frontend);
-}
-
-/* A whole device's state is what its model saves anywhere; another backend's
- * means something to itself alone. */
-int vhost_frontend_snapshot(void *self, json_t **out)
-{
-	struct vhost_frontend *frontend = self;
-	char *text = NULL;
-	size_t len = 0;
-	int ret;
-
-	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(DEVICE_STATE))) {
-		log_error("%s: the vhost-user backend lacks "
-			  "VHOST_USER_PROTOCOL_F_DEVICE_STATE, so there is no "
-			  "snapshot of it",
-			  virtio_device_label(frontend->device));
-		return -EOPNOTSUPP;
-	}
-	ret = vhost_frontend_fetch(frontend, &text, &len);
-	if (ret == 0)
-		*out = frontend->whole ? json_loadb(text, len,
-						    JSON_REJECT_DUPLICATES |
-							    JSON_DECODE_ANY,
-						    NULL)
-				       : json_pack("{s:I, s:o}", "length",
-						   (json_int_t)len, "backend",
-						   json_blob(text, len));
-	if (ret == 0 && !*out)
-		ret = -EPROTO;
-	free(text);
-	return ret;
-}
-
-/* The bytes of what snapshot() made; free() them. NULL: it is no such thing. */
-static char *vhost_frontend_state_text(const struct vhost_frontend *frontend,
-				       const json_t *state, size_t *len)
-{
-	const json_t *length = json_object_get(state, "length");
-	char *text;
-
-	if (frontend->whole) {
-		text = json_dumps(state, JSON_COMPACT | JSON_ENCODE_ANY);
-		*len = text ? strlen(text) : 0;
-		return text;
-	}
-	if (json_object_size(state) != 2 || !json_is_integer(length) ||
-	    json_integer_value(length) < 0 ||
-	    (uint64_t)json_integer_value(length) > VHOST_FRONTEND_STATE_MAX)
-		return NULL;
-	*len = (size_t)json_integer_value(length);
-	text = malloc(*len + 1);
-	if (text &&
-	    json_blob_get(json_object_get(state, "backend"), text, *len) == 0)
-		return text;
-	free(text);
-	return NULL;
-}
-
-static int vhost_frontend_load(struct vhost_frontend *frontend,
-			       const char *text, size_t len)
-{
-	int fd, ret;
-
-	vhost_frontend_begin(frontend);
-	ret = virtio_device_acked(frontend->device)
-		      ? vhost_frontend_send_features(frontend)
-		      : 0;
-	if (ret < 0)
-		return ret;
-	fd = vhost_frontend_open_state(frontend, VHOST_USER_TRANSFER_LOAD);
-	if (fd < 0)
-		return fd;
-	ret = vhost_frontend_write_state(frontend, fd, text, len);
-	close(fd);
-	if (ret == 0)
-		ret = vhost_frontend_check_state(frontend);
-	/* The configuration is part of it. */
-	if (ret == 0 && vhost_frontend_config_is_there(frontend))
-		ret = vhost_frontend_read_config(frontend);
-	return ret < 0 ? ret : 0;
-}
-
-int vhost_frontend_restore(void *self, const json_t *state, struct error *err)
-{
-	struct vhost_frontend *frontend = self;
-	const char *label = virtio_device_label(frontend->device);
-	size_t len = 0;
-	char *text;
-	int ret;
-
-	if (!vhost_frontend_has(frontend, VHOST_USER_PROTOCOL(DEVICE_STATE)))
-		return error_set(err, EOPNOTSUPP,
-				 "%s: the vhost-user backend lacks "
-				 "VHOST_USER_PROTOCOL_F_DEVICE_STATE, and "
-				 "takes no state",
-				 label);
-	text = vhost_frontend_state_text(frontend, state, &len);
-	if (!text)
-		return error_set(err, EINVAL,
-				 "%s: expected the state of a vhost-user "
-				 "backend",
-				 label);
-	ret = vhost_frontend_load(frontend, text, len);
-	free(text);
-	if (ret < 0)
-		return error_set(err, -ret,
-				 "%s: the vhost-user backend does not take "
-				 "the state",
-				 label);
-	frontend->restored = true;
-	return 0;
 }

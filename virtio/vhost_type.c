@@ -12,6 +12,8 @@ static const struct vhost_type vhost_types[] = {
 		.queue_size = 256,
 		.config_size = 60,
 		.per_unit = 1,
+		.own = 32, /* 5.2.4: writeback */
+		.own_size = 1,
 	},
 	{
 		.name = "console",
@@ -27,6 +29,7 @@ static const struct vhost_type vhost_types[] = {
 		.config_size = 40,
 		.per_unit = 1,
 		.fixed = 1, /* hiprio */
+		.session = true,
 	},
 	{
 		.name = "net",
@@ -34,6 +37,7 @@ static const struct vhost_type vhost_types[] = {
 		.frontend_config = true,
 		.config_size = 12,
 		.per_unit = 2,
+		.in_order = true,
 		.frontend_features = NET(MAC) | NET(STATUS) | NET(MTU) |
 				     NET(CTRL_VQ) | NET(CTRL_RX) |
 				     NET(CTRL_RX_EXTRA) | NET(CTRL_VLAN) |

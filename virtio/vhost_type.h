@@ -24,6 +24,15 @@ struct vhost_type {
 	/* Features that are the frontend's affair: a backend offers none of
 	 * them, or they are ignored. */
 	uint64_t frontend_features;
+	/* Buffers are used in the order in which they are available, so that
+	 * the used index alone says where a ring stands. */
+	bool in_order;
+	/* What the driver does with it is one long conversation, which no other
+	 * backend can go on with. */
+	bool session;
+	/* What a driver sets in the configuration, and what stays as it set it
+	 * until a reset: bytes [own, own + own_size). */
+	size_t own, own_size;
 };
 
 /* The row of a type, or NULL. */

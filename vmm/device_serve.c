@@ -88,6 +88,8 @@ static int device_serve_make(struct device_serve *serve, struct error *err)
 		return error_set(err, -ret, "out of memory");
 	config.mem = serve->mem;
 	ret = virtio_device_new(&serve->device, &config, err);
+	if (ret == 0 && serve->config.made)
+		ret = serve->config.made(serve->config.ctx, serve->device, err);
 	if (ret < 0)
 		return ret;
 	virtio_device_lock(serve->device);
@@ -180,6 +182,20 @@ int device_serve_new(struct device_serve **out,
 		device_serve_free(serve);
 	else
 		*out = serve;
+	return ret;
+}
+
+int device_serve_command(struct device_serve *serve, const char *name,
+			 const json_t *args, json_t **reply, struct error *err)
+{
+	int ret;
+
+	if (!serve->device)
+		return error_set(err, ENODEV, "there is no device");
+	virtio_device_lock(serve->device);
+	ret = virtio_device_command_locked(serve->device, name, args, reply,
+					   err);
+	virtio_device_unlock(serve->device);
 	return ret;
 }
 

@@ -27,6 +27,9 @@ struct device_serve_config {
 	/* One of them, -1 for the other: a socket that listens, non-blocking;
 	 * or one that is connected, which is closed in the end. */
 	int listen_fd, fd;
+	/* The device is made, and nothing of it has run: all that is left is
+	 * on_sandboxed(). NULL: nothing to do. 0 or a negative errno. */
+	int (*made)(void *ctx, struct virtio_device *device, struct error *err);
 	/* The connection of fd has ended. NULL with listen_fd. */
 	void (*done)(void *ctx);
 	void *ctx;
@@ -36,6 +39,14 @@ struct device_serve_config {
 int device_serve_new(struct device_serve **out,
 		     const struct device_serve_config *config,
 		     struct error *err);
+
+/**
+ * device_serve_command() - Hand a command to the device.
+ *
+ * Return: as virtio_device_ops.command; -ENODEV without a connection.
+ */
+int device_serve_command(struct device_serve *serve, const char *name,
+			 const json_t *args, json_t **reply, struct error *err);
 
 /* End the connection, if there is one. NULL is nothing to do. */
 void device_serve_free(struct device_serve *serve);

@@ -151,6 +151,12 @@ static int device_verb_open(const struct options *options, const char *type,
 	struct virtio_open open = {.option = args.name};
 
 	device_verb_args(&args, options, type);
+	if (args.common->sandbox)
+		return error_set(err, EINVAL,
+				 "%s: sandbox: expected none with the verb "
+				 "device, which is a process of its own and "
+				 "has no jail, found one",
+				 args.name);
 	open.options = args.options;
 	config->ops = virtio_table_find(type);
 	config->packed = args.common->packed;

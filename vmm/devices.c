@@ -14,6 +14,8 @@
 
 #include <sys/resource.h>
 
+#include "jail/spawner.h"
+#include "virtio/child.h"
 #include "virtio/device.h"
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
@@ -26,9 +28,12 @@
 #define DEVICES_FDS 8192
 
 struct devices_entry {
+	struct devices *devices;	     /* that it is one of */
 	struct device_plan_entry *plan;	     /* borrowed from devices->plan */
 	const struct virtio_device_ops *ops; /* the table's row */
+	struct virtio_open open;	     /* what it was opened with */
 	struct virtio_resources resources;   /* owned */
+	struct child *child;	      /* owned; NULL if it runs in main */
 	struct virtio_device *device; /* owned, and once there is one by: */
 	struct device transport;      /* owned; self NULL: not made yet */
 	uint64_t base;		      /* MMIO: guest physical */
@@ -38,6 +43,9 @@ struct devices {
 	struct device_plan plan;       /* owned */
 	struct devices_entry *entries; /* owned, plan.count of them */
 	bool dry_run;
+	unsigned int sandbox;	 /* of those that do not say */
+	struct spawner *spawner; /* owned; NULL if none has a process */
+	struct devices_watch watch;
 	struct devices_machine machine;
 };
 
@@ -58,12 +66,16 @@ static void devices_raise_limit(void)
 static int devices_open_entry(const struct devices *devices,
 			      struct devices_entry *entry, struct error *err)
 {
-	const struct virtio_open open = {
+	entry->open = (struct virtio_open){
 		.option = entry->plan->option,
 		.options = entry->plan->options,
 		.dry_run = devices->dry_run,
 	};
-
+	if (entry->plan->vhost_user && entry->plan->common->sandbox)
+		return error_set(err, EINVAL,
+				 "%s: sandbox: expected none, since another "
+				 "program serves it, found one",
+				 entry->plan->option);
 	if (entry->plan->vhost_user)
 		entry->ops = vhost_frontend_ops(entry->plan->type);
 	else
@@ -76,7 +88,7 @@ static int devices_open_entry(const struct devices *devices,
 		return error_set(err, EOPNOTSUPP,
 				 "%s: this bantam has no such device",
 				 entry->plan->option);
-	return entry->ops->open(&open, &entry->resources, err);
+	return entry->ops->open(&entry->open, &entry->resources, err);
 }
 
 static int devices_open_all(struct devices *devices, struct error *err)
@@ -88,7 +100,10 @@ static int devices_open_all(struct devices *devices, struct error *err)
 	if (!devices->entries)
 		return error_set(err, ENOMEM, "out of memory");
 	for (size_t i = 0; i < devices->plan.count; i++)
-		devices->entries[i].plan = &devices->plan.entries[i];
+		devices->entries[i] = (struct devices_entry){
+			.devices = devices,
+			.plan = &devices->plan.entries[i],
+		};
 	for (size_t i = 0; i < devices->plan.count && !rc; i++)
 		rc = devices_open_entry(devices, &devices->entries[i], err);
 	return rc;
@@ -104,6 +119,7 @@ int devices_open(struct devices **out, const struct options *options,
 	if (!devices)
 		return error_set(err, ENOMEM, "out of memory");
 	devices->dry_run = options->dry_run;
+	devices->sandbox = options->sandbox;
 	devices_raise_limit();
 	rc = device_plan_make(&devices->plan, options, console, err);
 	if (!rc)
@@ -113,6 +129,91 @@ int devices_open(struct devices **out, const struct options *options,
 	else
 		*out = devices;
 	return rc;
+}
+
+/* Do it with each. */
+static int devices_each(struct devices *devices,
+			int (*step)(struct devices *devices,
+				    struct devices_entry *entry,
+				    struct error *err),
+			struct error *err)
+{
+	for (size_t i = 0; i < devices->plan.count; i++) {
+		struct devices_entry *entry = &devices->entries[i];
+		int rc = step(devices, entry, err);
+
+		if (rc) {
+			error_prefix(err, "%s: ", entry->plan->option);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* --- Processes ----------------------------------------------------------- */
+
+/* enum virtio_sandbox, never UNSAID. */
+static unsigned int devices_sandbox(const struct devices *devices,
+				    const struct devices_entry *entry)
+{
+	if (entry->plan->vhost_user)
+		return VIRTIO_SANDBOX_OFF;
+	return entry->plan->common->sandbox ? entry->plan->common->sandbox
+					    : devices->sandbox;
+}
+
+static void devices_child_event(void *ctx, enum child_event event,
+				const char *why)
+{
+	static const char *const states[] = {
+		[CHILD_DIED] = "lost",
+		[CHILD_RESTARTED] = "restarted",
+		[CHILD_FAILED] = "failed",
+	};
+	const struct devices_entry *entry = ctx;
+	const struct devices_watch *watch = &entry->devices->watch;
+
+	watch->changed(watch->ctx, entry->plan->label, states[event], why);
+}
+
+static int devices_start_entry(struct devices *devices,
+			       struct devices_entry *entry, struct error *err)
+{
+	const struct child_config config = {
+		.spawner = devices->spawner,
+		.loop = devices->watch.loop,
+		.event = devices_child_event,
+		.ctx = entry,
+		.ops = entry->ops,
+		.open = &entry->open,
+		.resources = &entry->resources,
+		.label = entry->plan->label,
+		.packed = entry->plan->common->packed,
+		.restart = entry->plan->common->restart,
+		.sandbox = devices_sandbox(devices, entry),
+	};
+
+	return config.sandbox == VIRTIO_SANDBOX_OFF
+		       ? 0
+		       : child_new(&entry->child, &config, err);
+}
+
+int devices_start(struct devices *devices, const struct devices_watch *watch,
+		  struct error *err)
+{
+	bool any = false;
+
+	devices->watch = *watch;
+	for (size_t i = 0; i < devices->plan.count; i++)
+		any |= devices_sandbox(devices, &devices->entries[i]) !=
+		       VIRTIO_SANDBOX_OFF;
+	if (any && !devices->dry_run) {
+		int rc = spawner_new(&devices->spawner, err);
+
+		return rc ? rc
+			  : devices_each(devices, devices_start_entry, err);
+	}
+	return 0;
 }
 
 /* --- Creating ------------------------------------------------------------ */
@@ -168,7 +269,7 @@ static int devices_put_on_mmio(struct devices *devices,
 static int devices_make(struct devices *devices, struct devices_entry *entry,
 			struct error *err)
 {
-	const struct virtio_device_config config = {
+	struct virtio_device_config config = {
 		.ops = entry->ops,
 		.label = entry->plan->label,
 		.loop = devices->machine.loop,
@@ -176,11 +277,19 @@ static int devices_make(struct devices *devices, struct devices_entry *entry,
 		.resources = &entry->resources,
 		.packed = entry->plan->common->packed,
 	};
-	int rc;
+	int rc = 0;
 
-	rc = virtio_device_new(&entry->device, &config, err);
+	if (entry->child) {
+		rc = child_wait(entry->child, err);
+		config.ops = vhost_frontend_ops(entry->plan->type);
+		config.resources = child_resources(entry->child);
+	}
+	if (!rc)
+		rc = virtio_device_new(&entry->device, &config, err);
 	if (rc)
 		return rc;
+	if (entry->child)
+		child_attach(entry->child, entry->device);
 	virtio_device_lock(entry->device);
 	rc = virtio_device_on_sandboxed_locked(entry->device);
 	virtio_device_unlock(entry->device);
@@ -222,25 +331,6 @@ static int devices_put(struct devices *devices, struct devices_entry *entry,
 	return devices_put_on_mmio(devices, entry, err);
 }
 
-/* Do it with each. */
-static int devices_each(struct devices *devices,
-			int (*step)(struct devices *devices,
-				    struct devices_entry *entry,
-				    struct error *err),
-			struct error *err)
-{
-	for (size_t i = 0; i < devices->plan.count; i++) {
-		struct devices_entry *entry = &devices->entries[i];
-		int rc = step(devices, entry, err);
-
-		if (rc) {
-			error_prefix(err, "%s: ", entry->plan->option);
-			return rc;
-		}
-	}
-	return 0;
-}
-
 int devices_create(struct devices *devices,
 		   const struct devices_machine *machine, struct error *err)
 {
@@ -253,12 +343,18 @@ int devices_create(struct devices *devices,
 	return rc ? rc : devices_each(devices, devices_put, err);
 }
 
-static void devices_free_entry(struct devices_entry *entry)
+static void devices_end_entry(struct devices_entry *entry)
 {
 	if (entry->transport.self)
 		entry->transport.ops->free(entry->transport.self);
 	else if (entry->device)
 		virtio_device_free(entry->device);
+	child_end(entry->child);
+}
+
+static void devices_free_entry(struct devices_entry *entry)
+{
+	child_free(entry->child);
 	virtio_resources_fini(&entry->resources);
 }
 
@@ -267,7 +363,10 @@ void devices_free(struct devices *devices)
 	if (!devices)
 		return;
 	for (size_t i = devices->plan.count; devices->entries && i--;)
+		devices_end_entry(&devices->entries[i]);
+	for (size_t i = devices->plan.count; devices->entries && i--;)
 		devices_free_entry(&devices->entries[i]);
+	spawner_free(devices->spawner);
 	free(devices->entries);
 	device_plan_fini(&devices->plan);
 	free(devices);
@@ -414,6 +513,21 @@ static int devices_unknown(const struct devices *devices, const char *label,
 			 at ? "are " : "is none", labels);
 }
 
+static int devices_command_entry(struct devices_entry *entry, const char *name,
+				 const json_t *args, json_t **reply,
+				 struct error *err)
+{
+	int rc;
+
+	if (entry->child)
+		return child_command(entry->child, name, args, reply, err);
+	virtio_device_lock(entry->device);
+	rc = virtio_device_command_locked(entry->device, name, args, reply,
+					  err);
+	virtio_device_unlock(entry->device);
+	return rc;
+}
+
 int devices_command(struct devices *devices, const char *label,
 		    const char *name, const json_t *args, json_t **reply,
 		    struct error *err)
@@ -424,10 +538,7 @@ int devices_command(struct devices *devices, const char *label,
 
 		if (strcmp(entry->plan->label, label) != 0)
 			continue;
-		virtio_device_lock(entry->device);
-		rc = virtio_device_command_locked(entry->device, name, args,
-						  reply, err);
-		virtio_device_unlock(entry->device);
+		rc = devices_command_entry(entry, name, args, reply, err);
 		if (rc)
 			error_prefix(err, "%s: ", label);
 		return rc;
@@ -453,6 +564,7 @@ static json_t *devices_describe(const struct devices_entry *entry)
 {
 	enum virtio_device_state state;
 	char address[24];
+	json_t *object;
 
 	virtio_device_lock(entry->device);
 	state = virtio_device_state_locked(entry->device);
@@ -462,11 +574,16 @@ static json_t *devices_describe(const struct devices_entry *entry)
 			 entry->plan->slot);
 	else
 		snprintf(address, sizeof(address), "0x%" PRIx64, entry->base);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "label",
-			 entry->plan->label, "type", entry->plan->type,
-			 "transport", entry->plan->slot ? "pci" : "mmio",
-			 "address", address, "state",
-			 devices_state_names[state]);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s}", "label",
+			   entry->plan->label, "type", entry->plan->type,
+			   "transport", entry->plan->slot ? "pci" : "mmio",
+			   "address", address, "state",
+			   devices_state_names[state]);
+	if (object && entry->child && child_describe(entry->child, object)) {
+		json_decref(object);
+		return NULL;
+	}
+	return object;
 }
 
 int devices_status(struct devices *devices, json_t **out)

@@ -33,6 +33,27 @@ int devices_open(struct devices **out, const struct options *options,
 		 const struct virtio_console_options *console,
 		 struct error *err);
 
+/* What devices_start() gets; borrowed until devices_free(). */
+struct devices_watch {
+	struct loop *loop;
+	/* What became of the process of a device: "lost", "restarted",
+	 * "failed"; reason NULL for none. */
+	void (*changed)(void *ctx, const char *label, const char *state,
+			const char *reason);
+	void *ctx;
+};
+
+/**
+ * devices_start() - Start the processes of those that have one, and do not wait
+ * for them.
+ * @watch: copied
+ *
+ * By main's thread, while it is the only one, before guest memory is there.
+ * Return: 0 or a negative errno, @err names the option.
+ */
+int devices_start(struct devices *devices, const struct devices_watch *watch,
+		  struct error *err);
+
 /* What they are made in; all borrowed until devices_free(). */
 struct devices_machine {
 	struct arch *arch; /* past arch_vm_init() */
@@ -110,7 +131,8 @@ int devices_command(struct devices *devices, const char *label,
  * @out: a new reference: an array of objects with "label" ("block0"), "type"
  *	 ("block"), "transport" ("pci", "mmio"), "address" (its place: PCI
  *	 "00:01.0", or guest physical, "0xd0000000"), "state" ("new", "active",
- *	 "inactive", "failed", "asleep")
+ *	 "inactive", "failed", "asleep"), and of one with a process of its own
+ *	 what child_describe() adds
  *
  * Return: 0 or -ENOMEM.
  */

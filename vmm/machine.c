@@ -285,12 +285,18 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 
 static int machine_open_devices(struct machine *machine, struct error *err)
 {
+	const struct devices_watch watch = {
+		.loop = machine->loop,
+		.changed = machine_tell_device,
+		.ctx = machine,
+	};
 	int rc = devices_open(&machine->devices, machine->options,
 			      consoles_device(machine->consoles), err);
 
-	if (!rc)
-		consoles_opened(machine->consoles);
-	return rc;
+	if (rc)
+		return rc;
+	consoles_opened(machine->consoles);
+	return devices_start(machine->devices, &watch, err);
 }
 
 static int machine_make_devices(struct machine *machine, struct error *err)

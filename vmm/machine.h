@@ -130,6 +130,7 @@ enum machine_event {
 	MACHINE_RESET,	  /* rebooted in place */
 	MACHINE_PAUSED,
 	MACHINE_RESUMED,
+	MACHINE_DEVICE,	 /* see the observer's device() */
 	MACHINE_STOPPED, /* once and last; the loop runs no more, and --result
 			    is written */
 	MACHINE_EVENTS,
@@ -143,6 +144,13 @@ struct machine_observer {
 	/* outcome: of MACHINE_STOPPED, else NULL. */
 	void (*event)(void *ctx, enum machine_event event,
 		      const struct outcome *outcome);
+	/*
+	 * Of MACHINE_DEVICE, in place of event(): what became of the process
+	 * of the device @label: "lost", "restarted" or "failed".
+	 * @reason: NULL for none
+	 */
+	void (*device)(void *ctx, const char *label, const char *state,
+		       const char *reason);
 	/* What the guest prints on the console, wherever that leads to. */
 	void (*output)(void *ctx, const uint8_t *data, size_t len);
 	/* After machine_console_input() took less than it was given: there is

@@ -41,6 +41,7 @@ static const char *const machine_control_event_names[] = {
 	[MACHINE_STARTED] = "started", [MACHINE_PANICKED] = "panicked",
 	[MACHINE_RESET] = "reset",     [MACHINE_PAUSED] = "paused",
 	[MACHINE_RESUMED] = "resumed", [MACHINE_STOPPED] = "stopped",
+	[MACHINE_DEVICE] = "device",
 };
 
 static_assert(sizeof(machine_control_event_names) /
@@ -141,8 +142,8 @@ static int machine_control_parse_events(const json_t *names, uint64_t *topics,
 		if (event < 0)
 			return error_set(err, EINVAL,
 					 "params.events: expected started, "
-					 "panicked, reset, paused, resumed or "
-					 "stopped, found \"%.32s\"",
+					 "panicked, reset, paused, resumed, "
+					 "device or stopped, found \"%.32s\"",
 					 name);
 		*topics |= UINT64_C(1) << event;
 	}
@@ -358,7 +359,7 @@ static const struct control_method machine_control_table[] = {
 		.params = {{.name = "events", .type = CONTROL_TEXTS}},
 		.call = machine_control_subscribe,
 		.help = "be told of started, panicked, reset, paused, resumed, "
-			"stopped",
+			"device, stopped",
 	},
 	{
 		.name = "resize",
@@ -459,6 +460,25 @@ static void machine_control_event(void *ctx, enum machine_event event,
 			CONTROL_RELIABLE);
 }
 
+static void machine_control_device_event(void *ctx, const char *label,
+					 const char *state, const char *reason)
+{
+	struct machine_control *control = ctx;
+	const uint64_t topic = UINT64_C(1) << MACHINE_DEVICE;
+
+	if (!control_wanted(control->control, topic))
+		return;
+	control_publish(
+		control->control, topic,
+		control_rpc_notification(
+			"event",
+			json_pack("{s:s, s:s, s:s, s:s*}", "event",
+				  machine_control_event_names[MACHINE_DEVICE],
+				  "device", label, "state", state, "reason",
+				  reason)),
+		CONTROL_RELIABLE);
+}
+
 /* At most MACHINE_CONTROL_OUTPUT_MAX bytes, which begin at offset. */
 static json_t *machine_control_output_message(const uint8_t *data, size_t len,
 					      uint64_t offset)
@@ -520,6 +540,7 @@ int machine_control_new(struct machine_control **out, struct machine *machine,
 	control->machine = machine;
 	control->observer = (struct machine_observer){
 		.event = machine_control_event,
+		.device = machine_control_device_event,
 		.output = machine_control_output,
 		.input_room = machine_control_input_room,
 		.ctx = control,

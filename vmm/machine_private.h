@@ -148,6 +148,10 @@ int machine_reboot(struct machine *machine, struct error *err);
 /* Tell the observer, if there is one. */
 void machine_tell(struct machine *machine, enum machine_event event);
 
+/* The same of a device's process: devices_watch.changed. */
+void machine_tell_device(void *ctx, const char *label, const char *state,
+			 const char *reason);
+
 /* Let stopped vCPUs go on, unless the machine is paused. */
 void machine_go_on(struct machine *machine);
 

@@ -17,6 +17,16 @@ void machine_tell(struct machine *machine, enum machine_event event)
 							 : NULL);
 }
 
+void machine_tell_device(void *ctx, const char *label, const char *state,
+			 const char *reason)
+{
+	const struct machine *machine = ctx;
+	const struct machine_observer *observer = machine->observer;
+
+	if (observer)
+		observer->device(observer->ctx, label, state, reason);
+}
+
 void machine_go_on(struct machine *machine)
 {
 	if (!machine->paused)

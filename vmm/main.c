@@ -13,6 +13,7 @@
 #include "vmm/client.h"
 #include "vmm/completion.h"
 #include "vmm/config.h"
+#include "vmm/device_child.h"
 #include "vmm/device_verb.h"
 #include "vmm/doctor.h"
 #include "vmm/machine.h"
@@ -223,6 +224,9 @@ static int main_device(int argc, char **argv)
 		log_error("device: expected block, net or rng, found nothing");
 		return OUTCOME_EXIT_ERROR;
 	}
+	/* What the spawner runs, see jail/spawner.h. */
+	if (argc == 2 && !strcmp(argv[1], "--child"))
+		return device_child(argv[0]);
 	/* --help may stand in the type's place. */
 	if (options_parse_device(&options, argv[0], argc - (*argv[0] != '-'),
 				 argv + (*argv[0] != '-'), &err)) {

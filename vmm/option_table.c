@@ -55,6 +55,15 @@ static const char *const table_transports[] = {
 	NULL,
 };
 
+/* The first is for a device's key, and cannot be written. */
+static const char *const table_sandboxes[] = {
+	[VIRTIO_SANDBOX_UNSAID] = "",
+	[VIRTIO_SANDBOX_ON] = "on",
+	[VIRTIO_SANDBOX_OFF] = "off",
+	[VIRTIO_SANDBOX_LOG] = "log",
+	NULL,
+};
+
 static const char *const table_levels[] = {
 	[LOG_ERROR] = "error",
 	[LOG_WARN] = "warn",
@@ -181,10 +190,23 @@ static const struct option_key table_serial[] = {
 			.help = "its place on the PCI bus; without, the first that " \
 				"is free",                                           \
 		},                                                                   \
+		{                                                                    \
+			.name = "packed",                                            \
+			.type = OPTION_FLAG,                                         \
+			.offset = offsetof(record, member.packed),                   \
+			.help = "offer packed virtqueues",                           \
+		},                                                                   \
+		{                                                                    \
+			.name = "sandbox",                                           \
+			.type = OPTION_CHOICE,                                       \
+			.offset = offsetof(record, member.sandbox),                  \
+			.choices = table_sandboxes,                                  \
+			.help = "as --sandbox, for this device",                     \
+		},                                                                   \
 	{                                                                            \
-		.name = "packed", .type = OPTION_FLAG,                               \
-		.offset = offsetof(record, member.packed),                           \
-		.help = "offer packed virtqueues",                                   \
+		.name = "restart", .type = OPTION_FLAG,                              \
+		.offset = offsetof(record, member.restart), .preset = "on",          \
+		.help = "start a process of its own again when it died",             \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -360,6 +382,15 @@ static const struct option_key table_vhost_user[] = {
 		.help = "block and fs: number of request queues",
 	},
 	TABLE_COMMON(struct virtio_vhost_options, common),
+};
+
+static const struct option_key table_sandbox[] = {
+	{
+		.type = OPTION_CHOICE,
+		TABLE_AT(sandbox),
+		.choices = table_sandboxes,
+		.preset = "off",
+	},
 };
 
 static const struct option_key table_socket[] = {
@@ -549,6 +580,16 @@ const struct option option_table[] = {
 			  "guest's memory.\n"
 			  "When it ends, or is silent for a second, the "
 			  "device fails.",
+	},
+	{
+		.name = "sandbox",
+		TABLE_KEYS(table_sandbox),
+		.help = "run each device in a jailed process of its own",
+		.manual = "With\n.Ql log\n"
+			  "a system call that a device is not expected to make "
+			  "is reported and goes on.\n"
+			  "With\n.Ql off\n"
+			  "the devices run in the machine's own process.",
 	},
 	{
 		.name = "socket",

@@ -76,7 +76,9 @@ static int options_check_consoles(const struct options_consoles *consoles,
 		const char *key = common->transport ? "transport"
 				  : common->slot    ? "slot"
 				  : common->packed  ? "packed"
-						    : NULL;
+				  : common->sandbox ? "sandbox"
+				  : common->restart ? NULL
+						    : "restart";
 
 		if (key)
 			return error_set(err, EINVAL,

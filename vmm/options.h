@@ -89,6 +89,7 @@ struct options {
 	unsigned int rng_use; /* enum options_rng */
 	struct virtio_rng_options rng;
 	struct options_vhost_users vhost_users;
+	unsigned int sandbox; /* enum virtio_sandbox, for those that say none */
 
 	/* Of `bantam device`: one of them. */
 	char *device_socket; /* NULL without */

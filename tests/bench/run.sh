@@ -7,6 +7,8 @@
 # From the environment: BANTAM (the program), B (the build folder), RUNS.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/setup/modules.sh
+. tests/setup/modules.sh
 
 B=${B:-build/x86_64}
 BANTAM=${BANTAM:-$PWD/$B/bantam}
@@ -107,16 +109,11 @@ bench_devices() {
 # TCP of a Linux guest, in the rig: see tcp.sh.
 bench_tcp() {
 	local kernel=$PWD/cache/x86_64/cloud share=$PWD/build/rig/x86_64
-	local module modules=()
 
 	tests/setup/kernels.sh x86_64 cloud generic
 	mkdir -p "$share"
-	for module in virtio_ring virtio virtio_pci_legacy_dev \
-		virtio_pci_modern_dev virtio_pci failover net_failover \
-		virtio_blk virtio_net; do
-		modules+=(-m "$kernel/modules/$module.ko")
-	done
-	tests/setup/initramfs.sh -o "$share/tcp.cpio" "${modules[@]}" \
+	tests/setup/initramfs.sh -o "$share/tcp.cpio" -k "$kernel" \
+		-m "$modules_bench" \
 		-f tests/rig/guest_devices.sh=devices.sh \
 		tests/bench/tcp_guest.sh
 	tests/setup/tools.sh "$share/tcp_tools.img" iperf3

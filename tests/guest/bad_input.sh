@@ -176,10 +176,11 @@ bad disk_missing "--disk $tmp/none.*truncate" run "$exit_elf" -d "$tmp/none"
 bad disk_directory "--disk $tmp.*directory" run "$exit_elf" -d "$tmp"
 bad disk_empty "--disk $tmp/empty.*truncate" run "$exit_elf" -d "$tmp/empty"
 head -c 513 /dev/zero >"$tmp/odd"
-bad disk_odd_size "--disk $tmp/odd.*513.*512" run "$exit_elf" -d "$tmp/odd"
+bad disk_odd_size "--disk $tmp/odd.*513.*512.*truncate -s %512 $tmp/odd" \
+	run "$exit_elf" -d "$tmp/odd"
 printf 'QFI\373\0\0\0\3' >"$tmp/qcow2"
 truncate -s 1M "$tmp/qcow2"
-bad disk_qcow2 "--disk $tmp/qcow2.*qemu-img convert" \
+bad disk_qcow2 "--disk $tmp/qcow2.*qemu-img convert -O raw $tmp/qcow2" \
 	run "$exit_elf" -d "$tmp/qcow2"
 mkfifo "$tmp/fifo"
 bad disk_fifo "--disk $tmp/fifo" run "$exit_elf" -d "$tmp/fifo"
@@ -191,7 +192,7 @@ bad disk_no_file '--disk' run "$exit_elf" -d ro=on
 bad disk_twice "--disk $disk.*in use" run "$exit_elf" -d "$disk" -d "$disk"
 bad disk_twice_one_ro "--disk $disk.*in use" \
 	run "$exit_elf" -d "$disk,ro" -d "$disk"
-bad slot_twice "--disk $tmp/b.*slot 3.*--disk $tmp/a" \
+bad slot_twice "--disk $tmp/b.*slot 3.*--disk $tmp/a; give one .*another slot" \
 	run "$exit_elf" -d "$tmp/a,slot=3" -d "$tmp/b,slot=3"
 bad slot_twice_of_two_kinds "--net user.*slot 3.*--disk $tmp/a" \
 	run "$exit_elf" -d "$tmp/a,slot=3" -n user,slot=3
@@ -207,9 +208,14 @@ bad net_nothing '--net.*user.tap=NAME' run "$exit_elf" -n mtu=1500
 bad net_unknown '--net.*user.tap=NAME.*eth0' run "$exit_elf" -n eth0
 bad net_tap_empty '--net tap=' run "$exit_elf" -n tap=
 bad net_tap_long '--net tap=.*1 to 15' run "$exit_elf" -n tap=0123456789abcdef
-for mac in zz:00:00:00:00:01 52:54:00:12:34 01:00:00:00:00:01 ''; do
-	bad "net_mac_$mac" '--net user.*mac=' run "$exit_elf" -n "user,mac=$mac"
+for mac in zz:00:00:00:00:01 52:54:00:12:34 ''; do
+	bad "net_mac_$mac" '--net user.*mac=.*such as 52:54:' \
+		run "$exit_elf" -n "user,mac=$mac"
 done
+bad net_mac_multicast '--net user.*mac=01:.*must be even' \
+	run "$exit_elf" -n user,mac=01:00:00:00:00:01
+bad net_mac_zero '--net user.*mac=00:.*leave mac= out' \
+	run "$exit_elf" -n user,mac=00:00:00:00:00:00
 for fwd in 70000:80 0:80 80 a:b:c:d; do
 	bad "net_fwd_$fwd" '--net user.*fwd=' run "$exit_elf" -n "user,fwd=$fwd"
 done
@@ -235,11 +241,11 @@ case_tap_missing()
 		install -m 755 "$bantam" "$tmp/bantam"
 		install -m 644 "$exit_elf" "$tmp/exit.elf"
 		as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
-		bantam=$tmp/bantam bad tap_missing '--net tap=none0' \
+		bantam=$tmp/bantam bad tap_missing '--net tap=none0: .*(ip tuntap add|chmod 0666|modprobe tun)' \
 			run "$tmp/exit.elf" -n tap=none0
 		as=()
 	else
-		bad tap_missing '--net tap=none0' run "$exit_elf" -n tap=none0
+		bad tap_missing '--net tap=none0: .*(ip tuntap add|chmod 0666|modprobe tun)' run "$exit_elf" -n tap=none0
 	fi
 }
 case_tap_missing
@@ -259,7 +265,7 @@ case_disk_locked()
 		sleep 0.1
 		tries=$((tries + 1))
 	done
-	expect_bad disk_locked "--disk $disk.*in use" run "$exit_elf" -d "$disk"
+	expect_bad disk_locked "--disk $disk.*in use.*stop that one" run "$exit_elf" -d "$disk"
 	kill -KILL $pid
 	wait $pid 2>/dev/null
 	exec {feed}>&-

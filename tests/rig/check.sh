@@ -15,6 +15,8 @@
 # the unit test programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/setup/modules.sh
+. tests/setup/modules.sh
 
 arch=$(uname -m)
 name=
@@ -34,7 +36,7 @@ while [[ ${1-} == --* ]]; do
 done
 B=${B:-build/$arch}
 export BANTAM=${BANTAM:-$PWD/$B/bantam}
-UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*")}
+UNIT=${UNIT:-$(find "$B/tests/unit" -type f -perm -1 -name "test_*" 2>/dev/null || true)}
 limit=${RIG_LIMIT:-1800} # seconds, all rigs together
 flavour=generic
 [[ $arch != x86_64 ]] || flavour=cloud
@@ -75,17 +77,8 @@ check_wrap_aarch64() {
 }
 
 check_prepare_linux() {
-	local module modules=()
-
-	for module in button evdev gpio_keys pvpanic pvpanic-mmio virtio_ring \
-		virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-		virtio_mmio failover net_failover virtio_blk virtio_net \
-		virtio_console virtio-rng crc32c_generic crc16 mbcache jbd2 \
-		ext4; do
-		[[ ! -e $kernel/modules/$module.ko ]] ||
-			modules+=(-m "$kernel/modules/$module.ko")
-	done
-	tests/setup/initramfs.sh -o "$out/guest.cpio" -a "$arch" "${modules[@]}" \
+	tests/setup/initramfs.sh -o "$out/guest.cpio" -a "$arch" -k "$kernel" \
+		-m "$modules_guest" \
 		-f tests/rig/guest_devices.sh=devices.sh tests/rig/guest_init.sh
 	tests/setup/tools.sh -a "$arch" "$out/tools.img" lspci fio mke2fs \
 		ethtool iperf3 rngtest

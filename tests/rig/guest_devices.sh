@@ -2,15 +2,12 @@
 # Sourced by cases in a guest of the rig (see guest_init.sh) that has virtio
 # devices: loads their drivers, and has what cases do with them.
 
-# What a kernel has built in is no file.
+# shellcheck source=tests/setup/modules.sh
+. /modules.sh
+
 devices_load() {
-	for module in failover net_failover virtio_ring virtio \
-		virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-		virtio_mmio virtio_blk virtio_net virtio_console virtio-rng \
-		crc32c_generic crc16 mbcache jbd2 ext4; do
-		[ ! -e "/lib/modules/$module.ko" ] ||
-			insmod "/lib/modules/$module.ko"
-	done
+	# shellcheck disable=SC2086 # names
+	modules_load $modules_virtio $modules_ext4
 	# Ports come by messages, after the driver is there.
 	grep -qs 0x0003 /sys/bus/virtio/devices/*/device &&
 		devices_try 100 test -e /dev/hvc0

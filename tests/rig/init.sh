@@ -18,17 +18,10 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 
-# In the order of their dependencies; the last blocks are for vhost and vsock, and
-# for disks. What a kernel has built in is no file.
-for module in irqbypass kvm ccp kvm-amd \
-	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev \
-	virtio_pci virtio_console virtio_blk netfs fscache 9pnet 9pnet_virtio 9p overlay \
-	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net \
-	vsock vmw_vsock_virtio_transport_common vhost_vsock \
-	crc32c_generic crc16 mbcache jbd2 ext4 loop; do
-	[ ! -e "/lib/modules/$module.ko" ] ||
-		insmod "/lib/modules/$module.ko" || rig_fail "no module $module"
-done
+# shellcheck source=tests/setup/modules.sh
+. /modules.sh
+# shellcheck disable=SC2086 # names
+modules_load $modules_rig || rig_fail "no module $module"
 
 repo=$(sed -n 's/.*rig\.repo=\([^ ]*\).*/\1/p' /proc/cmdline)
 run=$(sed -n 's/.*rig\.run=\([^ ]*\).*/\1/p' /proc/cmdline)
@@ -65,7 +58,7 @@ ln -s fd/2 /new/dev/stderr
 # Guests that ask for huge pages fault less: a good third of a boot here.
 echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled
 # Tests run as an ordinary user, too.
-chmod 0666 /new/dev/kvm /new/dev/vda
+chmod 0666 /new/dev/kvm /new/dev/vda /new/dev/vdb
 chmod 1777 /new/tmp
 ip link set lo up
 umount /dev /sys /proc

@@ -11,8 +11,9 @@
 # rigs that run at the same time have different ones. It is root there, has no
 # stdin, no network, one CPU, and a /dev/kvm that every user may open. $RIG_DISK
 # there is a disk of its own for whoever wants a block device: 256 MiB, empty,
-# with O_DIRECT and discard, 512 byte sectors on blocks of 4 KiB. Of the
-# environment it gets PATH, TERM, CI, BANTAM*, RIG_* and the sanitizers'
+# with O_DIRECT and discard, 512 byte sectors on blocks of 4 KiB; $RIG_BAD_DISK is
+# one of 16 MiB with errors: sectors 4096 and 20480 cannot be read, 8192 and 24576
+# cannot be written. Of the environment it gets PATH, TERM, CI, BANTAM*, RIG_* and the sanitizers'
 # options. Its output streams to stdout and stderr while it runs and its exit
 # status becomes ours; 124 when the time is up, 125 when the rig itself fails,
 # with the end of its kernel's log, and 126 when it hangs: a heart that beats in
@@ -60,31 +61,30 @@ done
 
 cwd=$PWD
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/setup/modules.sh
+. tests/setup/modules.sh
 repo=$PWD
 share=$repo/build/rig/${name:-$arch}
 kernel=cache/$arch/generic
 root=/
 [[ $arch == "$(uname -m)" ]] || root=$repo/cache/$arch/root
 initramfs=build/rig/$arch/init.cpio
-export RIG_SHARE=$share RIG_DISK=/dev/vda
+export RIG_SHARE=$share RIG_DISK=/dev/vda RIG_BAD_DISK=/dev/vdb
 
 # The rig's own initramfs, made anew when one of its sources is newer.
 run_initramfs() {
-	local module modules=() source
+	local source
 
 	if [[ -e $initramfs ]]; then
 		for source in tests/rig/init.sh tests/setup/initramfs.sh \
-			"$kernel/release"; do
+			tests/setup/modules.sh "$kernel/release"; do
 			[[ $source -nt $initramfs ]] && break
 			source=
 		done
 		[[ -n $source ]] || return 0
 	fi
-	for module in "$kernel"/modules/*.ko; do
-		modules+=(-m "$module")
-	done
-	tests/setup/initramfs.sh -o "$initramfs" -a "$arch" "${modules[@]}" \
-		tests/rig/init.sh
+	tests/setup/initramfs.sh -o "$initramfs" -a "$arch" -k "$kernel" \
+		-m "$modules_rig" tests/rig/init.sh
 }
 
 run_prepare() {
@@ -151,7 +151,9 @@ run_start_qemu() {
 		-chardev "pipe,id=monitor,path=$run/monitor" \
 		-mon chardev=monitor,mode=readline \
 		-drive "if=none,id=disk,file=$run/disk,format=raw,cache=unsafe,discard=unmap" \
+		-blockdev "$bad" \
 		-object iothread,id=io -device "virtio-blk-pci,drive=disk,iothread=io,disable-legacy=on,$disk" \
+		-device virtio-blk-pci,drive=bad,disable-legacy=on \
 		-initrd "$initramfs" -append "$append" \
 		-virtfs "local,path=$root,mount_tag=rootfs,readonly=on,$nine" \
 		-virtfs "local,path=$repo,mount_tag=repo,readonly=on,$nine" \
@@ -252,6 +254,14 @@ append+=" rig.repo=$repo rig.run=$run"
 nine=security_model=none,multidevs=remap
 disk=logical_block_size=512,physical_block_size=4096,opt_io_size=65536
 truncate -s 256M "$run/disk"
+truncate -s 16M "$run/bad"
+bad='"driver": "blkdebug", "inject-error": ['
+for error in read,4096 read,20480 write,8192 write,24576; do
+	bad+='{"event": "none", "errno": 5, "iotype": "'${error%,*}'",'
+	bad+=' "sector": '${error#*,}'},'
+done
+bad="${bad%,}], \"image\": {\"driver\": \"file\", \"filename\": \"$run/bad\"}"
+bad="{\"node-name\": \"bad\", \"driver\": \"raw\", \"file\": {$bad}}"
 
 mkfifo "$run"/{monitor.in,monitor.out,never,poke.in,poke.out}
 # Both ends, so that nothing waits for QEMU to open the others.

@@ -62,7 +62,8 @@ suite_start() {
 	exec {lines}<"$work/lines" {messages}<"$work/messages"
 }
 
-# Kernel, initrd and an upper limit of time stand for what a case does not say.
+# Kernel, initrd and an upper limit of time stand for what a case does not say;
+# $BANTAM_SANDBOX for where its devices run.
 suite_command() {
 	command=("${user[@]}" "$bantam" run)
 	[[ " $* " == *" -k "* ]] || command+=(-k "$vmlinuz")
@@ -70,6 +71,8 @@ suite_command() {
 	[[ " $* " == *" -a "* ]] || command+=(-a "$append")
 	[[ " $* " == *" --timeout "* ]] || command+=(--timeout "$guest_limit")
 	[[ " $* " == *" -m "* ]] || command+=(-m 256M)
+	[[ -z ${BANTAM_SANDBOX-} || " $* " == *" --sandbox "* ]] ||
+		command+=(--sandbox "$BANTAM_SANDBOX")
 	command+=("$@")
 	echo "${command[*]}" >"$work/command"
 }

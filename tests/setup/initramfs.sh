@@ -1,9 +1,11 @@
 #!/bin/bash
 # Makes an initramfs of the distribution's static busybox:
 #
-#   initramfs.sh -o OUT [-a ARCH] [-m MODULE.ko]... [-f FILE=NAME]... INIT
+#   initramfs.sh -o OUT [-a ARCH] [-k KERNEL -m MODULES] [-f FILE=NAME]... INIT
 #
-# INIT becomes /init, the modules go to /lib/modules, -f puts FILE at /NAME.
+# INIT becomes /init, -f puts FILE at /NAME. MODULES are names in one word; those
+# that KERNEL, a directory of kernels.sh, has as files go to /lib/modules, and
+# modules.sh to /modules.sh.
 # Every applet of busybox is there by name. For another architecture ARCH than
 # this host's, busybox comes from its root (root.sh). The image is not compressed:
 # unpacking costs the guest more than reading the few bytes saves. Written
@@ -17,13 +19,15 @@ initramfs_usage() {
 
 out=
 arch=$(uname -m)
-modules=()
+kernel=
+modules=
 files=()
-while getopts o:a:m:f: option; do
+while getopts o:a:k:m:f: option; do
 	case $option in
 	o) out=$OPTARG ;;
 	a) arch=$OPTARG ;;
-	m) modules+=("$OPTARG") ;;
+	k) kernel=$OPTARG ;;
+	m) modules=$OPTARG && files+=("$(dirname "$0")/modules.sh=modules.sh") ;;
 	f) files+=("$OPTARG") ;;
 	*) initramfs_usage ;;
 	esac
@@ -52,7 +56,10 @@ for applet in $("${emulator[@]}" "$busybox" --list); do
 	[[ $applet == busybox ]] || ln -s busybox "$tree/bin/$applet"
 done
 install -m 0755 "$1" "$tree/init"
-[[ ${#modules[@]} -eq 0 ]] || cp "${modules[@]}" "$tree/lib/modules/"
+for module in $modules; do
+	[[ ! -e $kernel/modules/$module.ko ]] ||
+		cp "$kernel/modules/$module.ko" "$tree/lib/modules/"
+done
 for pair in ${files[@]+"${files[@]}"}; do
 	install -D -m 0755 "${pair%%=*}" "$tree/${pair#*=}"
 done

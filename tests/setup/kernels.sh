@@ -7,29 +7,20 @@
 #
 # Each becomes cache/ARCH/FLAVOUR/ with vmlinuz (a bzImage, or a plain Image),
 # vmlinux (the ELF in a bzImage), config, release (the kernel's version) and
-# modules/*.ko, flat. Only modules that the rig or a test guest loads are kept,
-# and wanted is the list of them. One that is there and was made from the same
-# list is left alone, without network; remove the directory to fetch it anew.
+# modules/*.ko, flat. Only modules that modules.sh names are kept, and wanted is
+# the list of them. One that is there and has all of today's list is left alone,
+# without network; remove the directory to fetch it anew.
 # Needs no root: apt checks the package's hash against its signed lists,
 # dpkg-deb unpacks it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/setup/apt.sh
 . tests/setup/apt.sh
+# shellcheck source=tests/setup/modules.sh
+. tests/setup/modules.sh
 
-# By their file names; a flavour that has one built in lacks the file.
-modules=(
-	irqbypass kvm ccp kvm-amd kvm-intel
-	virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev
-	virtio_pci virtio_mmio virtio_console virtio_blk failover net_failover
-	virtio_net virtio-rng virtio_balloon
-	netfs fscache 9pnet 9pnet_virtio 9p overlay fuse virtiofs
-	tun llc stp bridge veth vhost_iotlb vhost tap vhost_net
-	vsock vmw_vsock_virtio_transport_common vhost_vsock
-	button evdev pvpanic pvpanic-pci pvpanic-mmio
-	gpio-pl061 gpio_keys rtc-pl031
-	crc32c_generic crc16 mbcache jbd2 ext4 loop
-)
+mapfile -t modules < <(tr -s ' \t' '\n' <<<"$modules_guest $modules_bench \
+	$modules_rig $modules_more" | sort -u)
 
 kernels_meta_package() {
 	case $1 in
@@ -86,8 +77,9 @@ kernels_keep() {
 
 # kernels_have OUT: all that is wanted today; also where a kernel lacks some.
 kernels_have() {
-	[[ -e $1/vmlinuz && "$(cat "$1/wanted" 2>/dev/null)" == \
-		"${modules[*]}" ]]
+	[[ -e $1/vmlinuz && -e $1/wanted ]] &&
+		[[ -z $(comm -13 <(tr ' ' '\n' <"$1/wanted" | sort -u) \
+			<(printf '%s\n' "${modules[@]}")) ]]
 }
 
 # kernels_place KEEP OUT: renamed when complete, and an older one out of the

@@ -68,11 +68,12 @@ run_judge() {
 }
 
 # io_uring, what an ioctl of /dev/net/tun has for an argument, a place for huge
-# pages, an end to descriptors that a message has no room for, signals in time:
-# the rig of that architecture runs these.
+# pages, an end to descriptors that a message has no room for, signals in time,
+# namespaces and filters of system calls: the rig of that architecture runs
+# these.
 run_emulator_lacks() {
 	[[ $1 =~ /test_(block|block_file|devices_state|guest_mem|machine)$ ||
-		$1 =~ /test_(net_open|vhost_hostile)$ ]]
+		$1 =~ /test_(net_open|vhost_hostile|spawner|jail)$ ]]
 }
 
 # run_wanted PROGRAM: here, and not elsewhere.

@@ -121,7 +121,8 @@ static const struct {
 	{{"run", "-n", "user,m"}, "user,mac= user,mtu= "},
 	{{"run", "-d", "a,ro,"},
 	 "a,ro,ro a,ro,ephemeral a,ro,direct a,ro,serial= a,ro,queues= "
-	 "a,ro,transport= a,ro,slot= a,ro,packed "},
+	 "a,ro,transport= a,ro,slot= a,ro,packed "
+	 "a,ro,sandbox= a,ro,restart "},
 	{{"run", "-d", "a,transport="}, "a,transport=pci a,transport=mmio "},
 	{{"run", "-k", ""}, "@file: "},
 	{{"run", "-kdir/"}, "@file:-k "},

@@ -252,12 +252,14 @@ START_TEST(subscribe_without_names_gives_all_events)
 	happen(MACHINE_STARTED);
 	expect_result(&peer, "subscribe", NULL,
 		      "{\"events\":[\"started\",\"panicked\",\"reset\","
-		      "\"paused\",\"resumed\",\"stopped\"]}");
+		      "\"paused\",\"resumed\",\"device\",\"stopped\"]}");
 	happen(MACHINE_STARTED);
 	happen(MACHINE_PANICKED);
 	happen(MACHINE_RESET);
 	happen(MACHINE_PAUSED);
 	happen(MACHINE_RESUMED);
+	observer->device(observer->ctx, "block0", "lost", "it \"fell\"");
+	observer->device(observer->ctx, "block0", "restarted", NULL);
 	observer->event(observer->ctx, MACHINE_STOPPED, &outcome);
 	expect_message(&peer, "{\"jsonrpc\":\"2.0\",\"method\":\"event\","
 			      "\"params\":{\"event\":\"started\"}}");
@@ -265,6 +267,11 @@ START_TEST(subscribe_without_names_gives_all_events)
 	expect_message(&peer, "{\"event\":\"reset\"}");
 	expect_message(&peer, "{\"event\":\"paused\"}");
 	expect_message(&peer, "{\"event\":\"resumed\"}");
+	expect_message(&peer, "{\"event\":\"device\",\"device\":\"block0\","
+			      "\"state\":\"lost\",\"reason\":"
+			      "\"it \\\"fell\\\"\"}");
+	expect_message(&peer, "{\"event\":\"device\",\"device\":\"block0\","
+			      "\"state\":\"restarted\"}");
 	expect_message(&peer, "{\"event\":\"stopped\",\"reason\":\"panic\","
 			      "\"status\":120}");
 	control_peer_close(&peer);

@@ -176,7 +176,8 @@ static const struct {
 	{{"-c", "1000000"}, {"--cpus", "1 to 64"}},
 	{{"-c", "2,3"}, {"--cpus", "\"3\""}},
 	{{"-c", "1M"}, {"--cpus", "\"1M\""}},
-	{{"--machine", "pc"}, {"--machine", "auto|lean|legacy|dt|acpi", "\"pc\""}},
+	{{"--machine", "pc"},
+	 {"--machine", "auto|lean|legacy|dt|acpi", "\"pc\""}},
 	{{"-k", ""}, {"--kernel", "text"}},
 	{{"-k", "a,entry=elf"}, {"entry", "auto|bzimage|pvh|multiboot"}},
 	{{"-k", "a", "b"}, {"--kernel", "twice"}},
@@ -220,7 +221,10 @@ static const struct {
 	{{"-d", "a,slot=32"}, {"--disk,slot", "1 to 31", "\"32\""}},
 	{{"-d", "a,transport=isa"}, {"--disk,transport", "pci|mmio", "isa"}},
 	{{"-d", "a,bootindex=1"}, {"--disk", "\"bootindex\"", "direct"}},
-	{{"-d", "a,sandbox=off"}, {"--disk", "\"sandbox\""}},
+	{{"-d", "a,sandbox=yes"}, {"--disk,sandbox", "on|off|log", "yes"}},
+	{{"-d", "a,sandbox="}, {"--disk,sandbox", "on|off|log"}},
+	{{"-d", "a,restart=maybe"}, {"--disk,restart", "maybe"}},
+	{{"--sandbox", "half"}, {"--sandbox", "on|off|log", "half"}},
 	{{"-n", "eth0"}, {"--net", "user|tap=NAME", "\"eth0\""}},
 	{{"-n", "mtu=1500"}, {"--net", "user|tap=NAME", "found none"}},
 	{{"-n", "user,tap=t"}, {"--net,tap", "twice"}},
@@ -255,7 +259,8 @@ START_TEST(options_parse_disks_are_taken)
 
 	static const char second[] =
 		"/dev/sdb,ro,direct=off,serial=a,,b,queues=4,"
-		"slot=31,transport=mmio,packed,ephemeral=true";
+		"slot=31,transport=mmio,packed,ephemeral=true,"
+		"sandbox=log,restart=off";
 
 	ck_assert_int_eq(PARSE("k", "-d", "a.img", "--disk", second), 0);
 	ck_assert_uint_eq(options.disks.count, 2);
@@ -267,6 +272,8 @@ START_TEST(options_parse_disks_are_taken)
 	ck_assert_uint_eq(disk[0].common.slot, 0);
 	ck_assert_uint_eq(disk[0].common.transport, VIRTIO_TRANSPORT_PCI);
 	ck_assert(!disk[0].common.packed);
+	ck_assert_uint_eq(disk[0].common.sandbox, VIRTIO_SANDBOX_UNSAID);
+	ck_assert(disk[0].common.restart);
 	ck_assert_str_eq(disk[1].file, "/dev/sdb");
 	ck_assert(disk[1].ro && !disk[1].direct && disk[1].ephemeral);
 	ck_assert_str_eq(disk[1].serial, "a,b");
@@ -274,6 +281,8 @@ START_TEST(options_parse_disks_are_taken)
 	ck_assert_uint_eq(disk[1].common.slot, 31);
 	ck_assert_uint_eq(disk[1].common.transport, VIRTIO_TRANSPORT_MMIO);
 	ck_assert(disk[1].common.packed);
+	ck_assert_uint_eq(disk[1].common.sandbox, VIRTIO_SANDBOX_LOG);
+	ck_assert(!disk[1].common.restart);
 }
 END_TEST
 

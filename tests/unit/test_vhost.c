@@ -43,6 +43,17 @@ static void start_rng(bool packed)
 	guest.packed = packed;
 }
 
+/* Who made the connection makes no other. */
+static void start_unkept_rng(void)
+{
+	static struct virtio_rng_options options;
+
+	vhost_server_start(&server, &virtio_rng_ops, &options, true);
+	frontend_options = vhost_server_options(&server, "rng");
+	model_driver_init(&guest, vhost_server_whole_ops("rng"),
+			  &frontend_options);
+}
+
 static void start_block(bool whole, unsigned int queues, bool packed)
 {
 	static struct virtio_block_options options;
@@ -459,7 +470,7 @@ END_TEST
 
 START_TEST(lost_backend_needs_reset_and_stays_lost)
 {
-	start_rng(false);
+	start_unkept_rng();
 	model_driver_start(&guest, MODEL_DRIVER_ALL);
 	vhost_server_stop(&server);
 	ck_assert(model_driver_wait(&guest, has_failed, NULL));
@@ -478,7 +489,7 @@ END_TEST
 /* Found out by a reset: the next activation tells. */
 START_TEST(reset_with_a_lost_backend_fails_at_activation)
 {
-	start_rng(false);
+	start_unkept_rng();
 	model_driver_start(&guest, MODEL_DRIVER_ALL);
 	vhost_server_stop(&server);
 	model_driver_reset(&guest);

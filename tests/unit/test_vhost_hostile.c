@@ -654,6 +654,8 @@ static int make(struct virtio_device **out, struct virtio_resources *resources,
 
 	options.socket = liar.path;
 	ck_assert_msg(ops->open(&open, resources, err) == 0, "%s", err->text);
+	/* Nobody looks there for another. */
+	json_object_del(resources->description, "socket");
 	return virtio_device_new(out, &config, err);
 }
 

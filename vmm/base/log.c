@@ -33,12 +33,28 @@
 
 #define LOG_WRITABLE_WAIT 100 /* ms */
 
-/* The one global of this file: a message is printed from anywhere. */
+/* The globals of this file: a message is printed from anywhere. */
 static _Atomic int log_level = LOG_WARN;
+static struct {
+	log_sink_fn *fn;
+	void *ctx;
+} log_sink;
 
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&log_level, (int)level, memory_order_relaxed);
+}
+
+enum log_level log_get_level(void)
+{
+	return (enum log_level)atomic_load_explicit(&log_level,
+						    memory_order_relaxed);
+}
+
+void log_set_sink(log_sink_fn *fn, void *ctx)
+{
+	log_sink.fn = fn;
+	log_sink.ctx = ctx;
 }
 
 static bool log_wanted(enum log_level level)
@@ -109,7 +125,7 @@ static ssize_t log_write(const struct iovec *parts, int count)
 	return n;
 }
 
-static void log_line(const char *text)
+static void log_line(enum log_level level, const char *text)
 {
 	char prefix[] = LOG_PREFIX;
 	char newline[] = "\r\n";
@@ -121,7 +137,10 @@ static void log_line(const char *text)
 		{end, strlen(end)},
 	};
 
-	log_write(parts, 3);
+	if (log_sink.fn)
+		log_sink.fn(log_sink.ctx, level, text);
+	else
+		log_write(parts, 3);
 }
 
 void log_report(const char *text)
@@ -150,7 +169,7 @@ void log_message(enum log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_line(text);
+	log_line(level, text);
 	errno = saved_errno;
 }
 
@@ -197,6 +216,6 @@ void log_limited(struct log_limit *limit, enum log_level level, const char *fmt,
 		snprintf(text + len, sizeof(text) - len,
 			 " (and %u more like it before)", dropped);
 	}
-	log_line(text);
+	log_line(level, text);
 	errno = saved_errno;
 }

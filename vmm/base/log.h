@@ -21,6 +21,21 @@ enum log_level {
  */
 void log_set_level(enum log_level level);
 
+/* What it is set to. Any thread. */
+enum log_level log_get_level(void);
+
+/* Takes a line, without prefix and newline, that is wanted; as it was said.
+ * Keeps errno. */
+typedef void log_sink_fn(void *ctx, enum log_level level, const char *text);
+
+/**
+ * log_set_sink() - Give lines to @fn instead of stderr, as a device process
+ * does, which has none. NULL: to stderr again.
+ *
+ * While there is one thread.
+ */
+void log_set_sink(log_sink_fn *fn, void *ctx);
+
 /**
  * log_message() - Print one line, whole, if @level is wanted.
  * @level: how urgent it is

@@ -381,3 +381,18 @@ void loop_wake_remove(struct loop_wake *wake)
 	close(wake->fd);
 	free(wake);
 }
+
+unsigned int loop_own_fds(const struct loop *loop, int *fds, unsigned int size)
+{
+	unsigned int count = 0;
+
+	if (size > count)
+		fds[count] = loop->epoll_fd;
+	count++;
+	for (const struct loop_wake *wake = loop->wakes; wake;
+	     wake = wake->next, count++) {
+		if (size > count)
+			fds[count] = wake->fd;
+	}
+	return count;
+}

@@ -78,6 +78,10 @@ void loop_wake_send(struct loop_wake *wake);
 
 void loop_wake_remove(struct loop_wake *wake);
 
+/* The descriptors that the loop itself has: fds, NULL or room for @size of
+ * them. Return: how many there are. */
+unsigned int loop_own_fds(const struct loop *loop, int *fds, unsigned int size);
+
 /* CLOCK_MONOTONIC in ns. Any thread. */
 int64_t loop_now(void);
 

@@ -2,7 +2,6 @@
 # What Linux finds when it has booted, and by which ways it boots.
 
 # Also with the kernel's own defaults, and the command line as it was given.
-# That an interrupt took long is the speed of the rig, not ours.
 case_boot() {
 	suite_boot 0 -m 512M -c 2 -a 'quiet one="two words" three=4,5' <<-'END'
 		echo "cpus: $(nproc)"
@@ -19,7 +18,7 @@ case_boot() {
 		echo "rtc: $(cat /sys/class/rtc/rtc0/name)"
 		echo "date: $(date +%s)"
 		dmesg | sed -n 's/.*\] Memory: /ram: /p'
-		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		guest_severe
 		dmesg | grep -iE 'firmware bug|acpi.*(error|exception|warning)|no irq|nobody cared|bios bug|spurious|not accessible' |
 			sed 's/^/suspect: /'
 	END
@@ -46,7 +45,7 @@ case_machine_legacy() {
 		echo "cpus: $(nproc)"
 		echo "clocks: $(cat /sys/devices/system/clocksource/*/available_clocksource)"
 		sed 's/^/irq: /' /proc/interrupts
-		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		guest_severe
 	END
 	suite_says '^cpus: 2'
 	suite_says '^clocks: .*acpi_pm'

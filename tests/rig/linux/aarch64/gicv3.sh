@@ -17,7 +17,7 @@ case_arm_boot() {
 		echo "rtc: $(cat /sys/class/rtc/rtc0/name)"
 		echo "date: $(date +%s)"
 		dmesg | grep -iE 'psci|kaslr|crng init|earlycon' | sed 's/^/dmesg: /'
-		dmesg -r | grep -v 'interrupt took' | sed -n 's/^<[0-4]>/severe: /p'
+		guest_severe
 		dmesg | grep -iE 'firmware bug|no irq|nobody cared|spurious|not accessible' |
 			sed 's/^/suspect: /'
 	END
@@ -182,8 +182,7 @@ case_arm_acpi() {
 			echo "first: $(ls /sys/firmware/acpi/tables | tr '\n' ' ')"
 			echo "cpus: $(nproc)"
 			sed 's/^/irq: /' /proc/interrupts
-			dmesg -r | grep -vE 'interrupt took|No PPTT|No ACPI PMU' |
-				sed -n 's/^<[0-4]>/severe: /p'
+			guest_severe 'No PPTT|No ACPI PMU'
 			dmesg | grep -iE 'efi|kaslr' | sed 's/^/dmesg: /'
 			echo done >/dev/vda
 			sync

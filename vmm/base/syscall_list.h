@@ -1,0 +1,44 @@
+/*
+ * Which system calls a process may make once it is in its jail: a type of
+ * device says so in virtio/seccomp.c, jail/filter.c makes a filter of it. A
+ * call may have several rules, and is allowed if one of them holds.
+ */
+#ifndef VMM_BASE_SYSCALL_LIST_H
+#define VMM_BASE_SYSCALL_LIST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SYSCALL_RULE_ARGS 2
+
+/*
+ * An argument, of which (value & mask) == expected. A mask of 0: no matter. The
+ * kernel looks at 32 bits of what it declares as an int: so does the mask then.
+ */
+struct syscall_arg {
+	unsigned int index; /* 0 to 5 */
+	uint64_t mask;
+	uint64_t expected;
+	bool self; /* expected is the process's own id instead */
+};
+
+struct syscall_rule {
+	int number; /* SYS_... of this architecture */
+	/* What for: so that who reads the list can tell what may go. */
+	const char *reason;
+	struct syscall_arg args[SYSCALL_RULE_ARGS]; /* all of them hold */
+	/* Not 0: the call is not made, and fails with this. Without args. */
+	unsigned int errnum;
+};
+
+struct syscall_list {
+	const struct syscall_list *base; /* its rules are part of it, or NULL */
+	const struct syscall_rule *rules;
+	unsigned int count;
+	/* What goes with it. Bytes up to which the process may make a file
+	 * grow, 0: any; and whether it starts threads. */
+	uint64_t file_size;
+	bool threads;
+};
+
+#endif
