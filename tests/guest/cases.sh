@@ -43,7 +43,9 @@ without_kvm=()
 [ ! -e /dev/kvm ] || without_kvm=(unshare -m sh -c "$hide_kvm" sh)
 
 # A case that hangs is killed, and the shell's own word for that kept out.
-limit=(timeout --foreground -s KILL 20)
+patience=20
+[ -z "${KVM_ONLY-}" ] || patience=50 # the rig is slow, and beside others
+limit=(timeout --foreground -s KILL "$patience")
 
 # With the time since the last one.
 ok()
@@ -200,7 +202,7 @@ until_line()
 {
 	local line
 
-	while IFS= read -r -t 20 line <&3; do
+	while IFS= read -r -t $patience line <&3; do
 		line=${line%$'\r'}
 		printf '%s\n' "$line" >>"$out"
 		[ "$line" = "$1" ] && return 0

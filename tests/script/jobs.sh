@@ -27,7 +27,7 @@ job()
 # (extended); the line is in $line then.
 job_line()
 {
-	while IFS= read -r -t 20 -u "${job_fd[$1]}" line; do
+	while IFS= read -r -t "$patience" -u "${job_fd[$1]}" line; do
 		line=${line%$'\r'}
 		printf '%s: %s\n' "$1" "$line" >>"$out"
 		[[ $line =~ $2 ]] && return 0
