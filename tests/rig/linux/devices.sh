@@ -415,7 +415,7 @@ devices_uso() {
 # network by a passt that has no way out. A file is fetched over and over, by two
 # queue pairs and by passt.
 case_devices_net() {
-	local disk place sum fetches=${RIG_FETCHES:-5}
+	local disk place sum fetches=${RIG_FETCHES:-3}
 
 	devices_tap tap0 10.9.0.1/24 multi_queue
 	devices_tap tap1 10.9.1.1/24
@@ -423,7 +423,7 @@ case_devices_net() {
 	devices_image vdc 8
 	ip route del default 2>/dev/null
 	mkdir -p "$work/www"
-	head -c 100000 /dev/urandom >"$work/www/file"
+	head -c 20000 /dev/urandom >"$work/www/file"
 	busybox httpd -p 8009 -h "$work/www"
 	iperf3 -s -1 -B 10.9.0.1 >"$work/iperf" 2>&1 &
 	suite_boot 0 -m 512M -c 2 -d "$tools,ro" -d "$work/vdb" \
