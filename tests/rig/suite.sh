@@ -25,7 +25,7 @@ out=$work/out
 err=$work/err
 case_limit=480 # seconds; ten reboots take the longest, 75 on a quiet host
 line_limit=180 # seconds to wait for a line; other things may run beside it
-guest_limit=180s
+guest_limit=${RIG_GUEST_LIMIT:-180s} # more where the host is very busy
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 export XDG_RUNTIME_DIR=$work/runtime
 install -d -m 0700 -o 65534 -g 65534 "$XDG_RUNTIME_DIR"
