@@ -491,6 +491,48 @@ START_TEST(death_without_restart_needs_reset_and_says_why)
 }
 END_TEST
 
+/* In a process of its own, which is killed: tell who there is, and stay. */
+static void be_main(int out)
+{
+	pid_t pids[2];
+
+	setup();
+	make_rng();
+	pids[0] = child_pid(NULL);
+	pids[1] = spawner_pid(spawner);
+	ck_assert_int_eq(write(out, pids, sizeof(pids)), sizeof(pids));
+	for (;;)
+		pause();
+}
+
+START_TEST(death_of_main_takes_all_with_it)
+{
+	struct pollfd ends[2] = {{.events = POLLIN}, {.events = POLLIN}};
+	pid_t pids[2], parent;
+	int out[2];
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	parent = fork();
+	if (parent == 0)
+		be_main(out[1]);
+	close(out[1]);
+	ck_assert_int_eq(read(out[0], pids, sizeof(pids)), sizeof(pids));
+	for (unsigned int i = 0; i < 2; i++) {
+		ends[i].fd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+		ck_assert_int_ge(ends[i].fd, 0);
+		ck_assert_int_eq(poll(&ends[i], 1, 0), 0);
+	}
+	kill(parent, SIGKILL);
+	ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_int_eq(poll(&ends[i], 1, 30000), 1);
+		close(ends[i].fd);
+	}
+	close(out[0]);
+	spawner_free(spawner);
+}
+END_TEST
+
 START_TEST(new_of_a_bad_description_says_what_is_wrong)
 {
 	struct error err = {""};
@@ -676,6 +718,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, silence_at_a_reset_brings_another);
 	tcase_add_test(tcase, death_again_and_again_fails_the_device);
 	tcase_add_test(tcase, death_without_restart_needs_reset_and_says_why);
+	tcase_add_test(tcase, death_of_main_takes_all_with_it);
 	tcase_add_test(tcase, new_of_a_bad_description_says_what_is_wrong);
 	tcase_add_test(tcase, violation_ends_the_process_and_is_named);
 	tcase_add_test(tcase, violation_with_log_goes_on_and_is_named);

@@ -164,25 +164,34 @@ case_full_sandbox_kill() {
 	sandbox_killed 100
 }
 
-# However bantam ends, nothing of it is left, and no zombie meanwhile.
-case_sandbox_ends() {
+# sandbox_ends SIGNAL...: however bantam ends, nothing of it is left, and no zombie
+# meanwhile.
+sandbox_ends() {
 	local signal pids zombies
 
-	for signal in KILL TERM; do
-		sandbox_start
-		sandbox_processes
-		kill -KILL "${process[net0]}"
-		suite_await_message 'net0: goes on in another process, '
-		mapfile -t pids < <(pgrep -P "$pid")
-		[[ ${#pids[@]} -ge ${#sandbox_devices[@]} ]] ||
-			suite_fail "processes: ${pids[*]}"
-		zombies=$(pgrep -P "$pid" -r Z)
-		[[ -z $zombies ]] || suite_fail "zombies: $zombies"
+	sandbox_start
+	sandbox_processes
+	kill -KILL "${process[net0]}"
+	suite_await_message 'net0: goes on in another process, '
+	mapfile -t pids < <(pgrep -P "$pid")
+	[[ ${#pids[@]} -ge ${#sandbox_devices[@]} ]] ||
+		suite_fail "processes: ${pids[*]}"
+	zombies=$(pgrep -P "$pid" -r Z)
+	[[ -z $zombies ]] || suite_fail "zombies: $zombies"
+	for signal; do
 		kill "-$signal" "$pid"
-		[[ $signal == KILL ]] || kill "-$signal" "$pid"
-		wait "$pid" 2>/dev/null
-		sandbox_gone "${pids[@]}"
 	done
+	wait "$pid" 2>/dev/null
+	sandbox_gone "${pids[@]}"
+}
+
+case_sandbox_ends_killed() {
+	sandbox_ends KILL
+}
+
+# The second one does not wait for the guest.
+case_sandbox_ends_stopped() {
+	sandbox_ends TERM TERM
 }
 
 # With restart=off the device alone fails, and clients hear of it.
