@@ -18,9 +18,47 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "jail/jail.h"
 #include "jail/spawner.h"
 #include "virtio/child_private.h"
 #include "vmm/base/side_channel.h"
+
+/* --- What its sandbox would refuse -----------------------------------------
+ */
+
+static void *child_note_all(void *ctx)
+{
+	struct child *child = ctx;
+	struct pollfd notice = {.fd = child->notices, .events = POLLIN};
+	char call[CHILD_CALL_MAX];
+
+	for (;;) {
+		int n = poll(&notice, 1, -1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || !(notice.revents & POLLIN))
+			return NULL;
+		if (jail_notice(child->notices, call, sizeof(call)) == 0)
+			log_limited(&child->notes, LOG_WARN,
+				    "%s: its process made the system call %s, "
+				    "which its sandbox would refuse",
+				    child->label, call);
+	}
+}
+
+int child_note(struct child *child, int notices)
+{
+	int ret;
+
+	child->notices = notices;
+	ret = -pthread_create(&child->noter, NULL, child_note_all, child);
+	if (ret < 0) {
+		close(notices);
+		child->notices = -1;
+	}
+	return ret;
+}
 
 /* --- The end of a process --------------------------------------------------
  */
@@ -60,6 +98,12 @@ static void child_close(struct child *child)
 	if (child->channel >= 0)
 		close(child->channel);
 	child->channel = -1;
+	/* Ends with the process. */
+	if (child->notices >= 0) {
+		pthread_join(child->noter, NULL);
+		close(child->notices);
+	}
+	child->notices = -1;
 	child->phase = CHILD_GONE;
 }
 
@@ -238,7 +282,7 @@ int child_new(struct child **out, const struct child_config *config,
 		return error_set(err, ENOMEM, "out of memory");
 	child->config = *config;
 	child->pidfd = child->channel = child->socket = -1;
-	child->life = child->drain = -1;
+	child->life = child->drain = child->notices = -1;
 	child->phase = CHILD_GONE;
 	pthread_mutex_init(&child->lock, NULL);
 	snprintf(child->label, sizeof(child->label), "%s", config->label);

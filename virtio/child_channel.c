@@ -15,7 +15,6 @@
 #define CHILD_TURN	  16
 #define CHILD_PACKETS_MAX 2000
 #define CHILD_SECOND	  INT64_C(1000000000)
-#define CHILD_CALL_MAX	  64
 
 void child_lose(struct child *child, const char *why)
 {
@@ -71,23 +70,26 @@ static int child_hear_log(void *ctx, struct side_channel_packet *packet)
 static int child_hear_violation(void *ctx, struct side_channel_packet *packet)
 {
 	struct child *child = ctx;
-	const bool goes_on = child->config.sandbox == VIRTIO_SANDBOX_LOG;
 	const char *call;
 
 	if (json_unpack(packet->body, "{s:s !}", "call", &call) < 0 ||
 	    strlen(call) > CHILD_CALL_MAX)
 		return -EPROTO;
-	if (goes_on)
-		log_limited(&child->log, LOG_WARN,
-			    "%s: its process made the system call %s, which "
-			    "its sandbox would refuse",
-			    child->label, call);
-	else
-		snprintf(child->said, sizeof(child->said),
-			 "was killed for the system call %s, which its "
-			 "sandbox refuses",
-			 call);
+	snprintf(child->said, sizeof(child->said),
+		 "was killed for the system call %s, which its sandbox refuses",
+		 call);
 	return 0;
+}
+
+static int child_hear_notify(void *ctx, struct side_channel_packet *packet)
+{
+	struct child *child = ctx;
+	const int notices = packet->fds[0];
+
+	if (child->notices >= 0)
+		return -EPROTO;
+	packet->fds[0] = -1;
+	return child_note(child, notices);
 }
 
 static int child_hear_reply(void *ctx, struct side_channel_packet *packet)
@@ -122,6 +124,14 @@ static const struct side_channel_row child_rows[] = {
 		.handle = child_hear_log,
 	},
 	{
+		.name = "notify",
+		.type = JSON_TRUE,
+		.fds_min = 1,
+		.fds_max = 1,
+		.phases = CHILD_STARTING,
+		.handle = child_hear_notify,
+	},
+	{
 		.name = "violation",
 		.type = JSON_OBJECT,
 		.phases = CHILD_STARTING | CHILD_RUNNING,
@@ -151,7 +161,8 @@ int child_take(struct child *child)
 {
 	struct side_channel_packet packet;
 	const char *why = NULL;
-	int ret = side_channel_receive(child->channel, 0, &packet);
+	const bool log_only = child->config.sandbox == VIRTIO_SANDBOX_LOG;
+	int ret = side_channel_receive(child->channel, log_only, &packet);
 
 	if (ret == -EPROTO)
 		child_lose(child, "what is no packet");

@@ -17,6 +17,7 @@
 
 /* Bytes of text that it may say. */
 #define CHILD_TEXT_MAX 2048
+#define CHILD_CALL_MAX 64
 
 /* Bits, as the side channel's table has them. */
 enum child_phase {
@@ -38,10 +39,14 @@ struct child {
 	char said[CHILD_TEXT_MAX + 64]; /* its last words; "" for none */
 	int64_t window; /* loop_now() since when packets are counted */
 	unsigned int packets;
-	struct log_limit log, deaths;
+	struct log_limit log, deaths, notes;
 	/* Of the command under way: */
 	json_int_t command; /* its id */
 	json_t *reply;	    /* what came; NULL: not yet */
+	/* Of VIRTIO_SANDBOX_LOG: what the thread waits for; -1: there is no
+	 * thread. */
+	int notices; /* owned */
+	pthread_t noter;
 	/* Of a process that open() started: */
 	struct loop_fd *helper;
 
@@ -73,6 +78,13 @@ int child_start(struct child *child, int socket, struct error *err);
 /* Both ends of a connection: main's into *ours, a process started with the
  * other. */
 int child_connect(struct child *child, int *ours, struct error *err);
+
+/*
+ * Report the calls that its sandbox would refuse, and let them go on: on a
+ * thread of its own, since main waits for the process now and then. Takes
+ * notices. Return: 0 or a negative errno.
+ */
+int child_note(struct child *child, int notices);
 
 /* Any thread. */
 void child_kill(struct child *child);

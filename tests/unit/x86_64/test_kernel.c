@@ -415,9 +415,10 @@ START_TEST(boot_mem_initrd_goes_around_what_is_taken)
 	test_machine_init(&m, MEMORY);
 	blob_fill(&file, 0, 0x3000);
 	blob_image(&file, file.len, "--initrd", &initrd);
-	struct boot_mem bm = {
-		.layout = &boot_layout,
-		.mem = m.mem, .map = m.map, .map_count = m.map_count};
+	struct boot_mem bm = {.layout = &boot_layout,
+			      .mem = m.mem,
+			      .map = m.map,
+			      .map_count = m.map_count};
 	/* A gap of two pages at the top, one of three below. */
 	ck_assert_int_eq(boot_mem_take(&bm, &initrd, "a", MEMORY - 0x3800,
 				       0x1800, &m.err),
@@ -458,9 +459,10 @@ START_TEST(boot_mem_initrd_shrunk_file_is_error)
 	blob_fill(&file, 0, 0x3000);
 	blob_image(&file, file.len, "--initrd", &initrd);
 	initrd.size++;
-	struct boot_mem bm = {
-		.layout = &boot_layout,
-		.mem = m.mem, .map = m.map, .map_count = m.map_count};
+	struct boot_mem bm = {.layout = &boot_layout,
+			      .mem = m.mem,
+			      .map = m.map,
+			      .map_count = m.map_count};
 	ck_assert_int_eq(boot_mem_initrd(&bm, &initrd, BOOT_PLACE_TOP,
 					 LAYOUT_4G, &base, &m.err),
 			 -ENODATA);
