@@ -294,6 +294,12 @@ int child_new(struct child **out, const struct child_config *config,
 	return ret;
 }
 
+void child_end(struct child *child)
+{
+	if (child)
+		child_kill(child);
+}
+
 void child_free(struct child *child)
 {
 	if (!child)

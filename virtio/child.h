@@ -74,8 +74,11 @@ struct child_config {
 int child_new(struct child **out, const struct child_config *config,
 	      struct error *err);
 
-/* End the process and wait for its end. The device is freed already. NULL is
- * nothing to do. */
+/* End the process, and do not wait for it: several end at once. The device is
+ * freed already. NULL is nothing to do. */
+void child_end(struct child *child);
+
+/* The same, and wait for its end. */
 void child_free(struct child *child);
 
 /**

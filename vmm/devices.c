@@ -343,12 +343,17 @@ int devices_create(struct devices *devices,
 	return rc ? rc : devices_each(devices, devices_put, err);
 }
 
-static void devices_free_entry(struct devices_entry *entry)
+static void devices_end_entry(struct devices_entry *entry)
 {
 	if (entry->transport.self)
 		entry->transport.ops->free(entry->transport.self);
 	else if (entry->device)
 		virtio_device_free(entry->device);
+	child_end(entry->child);
+}
+
+static void devices_free_entry(struct devices_entry *entry)
+{
 	child_free(entry->child);
 	virtio_resources_fini(&entry->resources);
 }
@@ -357,6 +362,8 @@ void devices_free(struct devices *devices)
 {
 	if (!devices)
 		return;
+	for (size_t i = devices->plan.count; devices->entries && i--;)
+		devices_end_entry(&devices->entries[i]);
 	for (size_t i = devices->plan.count; devices->entries && i--;)
 		devices_free_entry(&devices->entries[i]);
 	spawner_free(devices->spawner);

@@ -568,22 +568,29 @@ START_TEST(hear_a_flood_ends_the_process)
 }
 END_TEST
 
+/* What the spawner runs: no suite is made there. Return: a status, or -1. */
+static int run_child(int argc, char **argv)
+{
+	if (argc != 4 || strcmp(argv[3], "--child") != 0)
+		return -1;
+	if (strncmp(argv[2], "liar", 4) == 0 || strcmp(argv[2], "flood") == 0)
+		return liar(argv[2]);
+	if (strcmp(argv[2], "sinner") == 0)
+		return sinner();
+	return device_child(argv[2]);
+}
+
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("child");
-	TCase *tcase = tcase_create("child");
+	int failed = run_child(argc, argv);
 	SRunner *runner;
-	int failed;
+	TCase *tcase;
+	Suite *suite;
 
-	/* What the spawner runs. */
-	if (argc == 4 && strcmp(argv[3], "--child") == 0) {
-		if (strncmp(argv[2], "liar", 4) == 0 ||
-		    strcmp(argv[2], "flood") == 0)
-			return liar(argv[2]);
-		if (strcmp(argv[2], "sinner") == 0)
-			return sinner();
-		return device_child(argv[2]);
-	}
+	if (failed >= 0)
+		return failed;
+	suite = suite_create("child");
+	tcase = tcase_create("child");
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, new_rng_runs_in_another_process);
 	tcase_add_test(tcase, new_block_reads_writes_and_resizes);
