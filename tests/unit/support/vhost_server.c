@@ -123,7 +123,8 @@ int vhost_server_connect(const struct vhost_server *server)
 struct virtio_vhost_options
 vhost_server_options(const struct vhost_server *server, const char *type)
 {
-	struct virtio_vhost_options options = {.queues = 1};
+	struct virtio_vhost_options options = {.queues = 1,
+					       .common.restart = true};
 
 	/* NOLINTBEGIN: the options' owner would free them; nobody does. */
 	memcpy(&options.type, &type, sizeof(type));
