@@ -986,6 +986,10 @@ START_TEST(reconnect_net_has_what_the_driver_set)
 	json_decref(after);
 	/* A reset takes all of it away, also from the one after. */
 	model_driver_reset(&guest);
+	virtio_device_lock(guest.device);
+	virtio_device_read_config_locked(guest.device, 0, seen, sizeof(seen));
+	virtio_device_unlock(guest.device);
+	ck_assert_mem_eq(seen, net_driver_mac, sizeof(seen));
 	model_driver_start(&guest, MODEL_DRIVER_ALL);
 	lose();
 	bring();

@@ -179,8 +179,9 @@ addr.type=unix,addr.path=$work/qsd.sock"
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
-		echo ready
 		dd if=/dev/vda of=/dev/null bs=4k iflag=direct 2>/dev/null &
+		devices_try 100 grep -q '[1-9]' /sys/block/vda/inflight &&
+			echo ready
 		devices_try 100 grep -q 0x4f /sys/bus/virtio/devices/*/status
 		cat /sys/bus/virtio/devices/*/status | sed 's/^/status: /'
 		head -c 16 /dev/hwrng | wc -c | sed 's/^/rng: /'
@@ -188,7 +189,6 @@ addr.type=unix,addr.path=$work/qsd.sock"
 	END
 	suite_start -m 256M --vhost-user "block,socket=$work/qsd.sock"
 	suite_await '^ready'
-	sleep 1
 	vhost_kill
 	suite_await_message 'vhost-user0: the vhost-user backend is lost'
 	suite_await_message 'no other backend can go on: .*INFLIGHT_SHMFD'
