@@ -2,9 +2,10 @@
 # vhost-user: Linux under bantam with disks that other programs serve, and
 # QEMU's guests with devices that bantam serves.
 
-# vhost_serve NAME COMMAND...: that program in the background, as an ordinary
-# user, until it listens at $work/NAME.sock; `server` is its process.
-vhost_serve() {
+# vhost_listen NAME COMMAND...: that program in the background, as an ordinary
+# user, until it listens at $work/NAME.sock; `server` is its process. Fails if
+# it ends before.
+vhost_listen() {
 	local name=$1 tries
 
 	shift
@@ -17,7 +18,12 @@ vhost_serve() {
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.1
 	done
-	suite_fail "$name does not listen: $(tail -n 3 "$work/$name.log")"
+	return 1
+}
+
+vhost_serve() {
+	vhost_listen "$@" ||
+		suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
 }
 
 # vhost_end NAME: end it; bantam has to say that all is well.
@@ -104,16 +110,16 @@ vhost_kill() {
 	wait "$server" || true
 }
 
-# vhost_serve_again NAME COMMAND...: a killed one's requests are done by the
-# kernel before its image is free.
+# vhost_serve_again NAME COMMAND...: the kernel does a killed one's requests
+# before its image is free.
 vhost_serve_again() {
 	local tries
 
-	for ((tries = 0; tries < 50; tries++)); do
-		(vhost_serve "$@") >/dev/null 2>&1 && break
-		sleep 0.1
+	for ((tries = 0; tries < 20; tries++)); do
+		! vhost_listen "$@" || return 0
+		wait "$server" || true
 	done
-	vhost_serve "$@"
+	suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
 }
 
 # vhost_killed PACKED: three times in the middle of fio's verified writes, the
