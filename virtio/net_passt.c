@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -23,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "virtio/net_passt_args.h"
 #include "vmm/base/loop.h"
 
 #define NET_PASST_WAIT_NS (INT64_C(10) * 1000000000)
@@ -32,168 +32,6 @@
 #define NET_PASST_FDS	 4
 /* Above those, so that none is overwritten when they are put in place. */
 #define NET_PASST_FD_MIN 10
-
-/* --- Arguments -------------------------------------------------------------
- */
-
-static int net_passt_refuse(const char *option, const char *text,
-			    struct error *err)
-{
-	return error_set(err, EINVAL,
-			 "%s: fwd=%s: expected [HOST:]PORT:PORT, a port of "
-			 "this host and one of the guest, 1 to 65535, such as "
-			 "8080:80, 0.0.0.0:8080:80 or [::1]:8080:80",
-			 option, text);
-}
-
-/* Digits and nothing else. */
-static int net_passt_port(const char *text, size_t len, uint16_t *out)
-{
-	unsigned int port = 0;
-
-	if (len < 1 || len > 5)
-		return -EINVAL;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return -EINVAL;
-		port = port * 10 + (unsigned int)(text[i] - '0');
-	}
-	if (port < 1 || port > UINT16_MAX)
-		return -EINVAL;
-	*out = (uint16_t)port;
-	return 0;
-}
-
-static int net_passt_host(const char *text, size_t len, char *out, size_t size)
-{
-	uint8_t address[sizeof(struct in6_addr)];
-	bool six = len > 2 && text[0] == '[' && text[len - 1] == ']';
-
-	if (six) {
-		text++;
-		len -= 2;
-	}
-	if (len >= size)
-		return -EINVAL;
-	memcpy(out, text, len);
-	out[len] = '\0';
-	return inet_pton(six ? AF_INET6 : AF_INET, out, address) == 1 ? 0
-								      : -EINVAL;
-}
-
-int net_passt_parse(const char *option, const char *text,
-		    struct net_passt_forward *out, struct error *err)
-{
-	const char *to = strrchr(text, ':'), *from = to;
-
-	if (!to)
-		return net_passt_refuse(option, text, err);
-	while (from > text && from[-1] != ':')
-		from--;
-	if (net_passt_port(to + 1, strlen(to + 1), &out->to) < 0 ||
-	    net_passt_port(from, (size_t)(to - from), &out->from) < 0)
-		return net_passt_refuse(option, text, err);
-	if (from == text)
-		strcpy(out->host, "127.0.0.1");
-	else if (net_passt_host(text, (size_t)(from - text - 1), out->host,
-				sizeof(out->host)) < 0)
-		return net_passt_refuse(option, text, err);
-	return 0;
-}
-
-/* passt knows a forwarded port by its number alone. */
-static int net_passt_parse_all(const struct net_passt_options *options,
-			       struct net_passt_forward *out, struct error *err)
-{
-	if (options->fwd->count > NET_PASST_FORWARDS_MAX)
-		return error_set(err, EINVAL, "%s: at most %d fwd",
-				 options->option, NET_PASST_FORWARDS_MAX);
-	for (size_t i = 0; i < options->fwd->count; i++) {
-		const char *text = options->fwd->items[i];
-		int ret;
-
-		out[i] = (struct net_passt_forward){.from = 0};
-		ret = net_passt_parse(options->option, text, &out[i], err);
-		if (ret < 0)
-			return ret;
-		for (size_t j = 0; j < i; j++) {
-			if (out[j].from == out[i].from)
-				return error_set(
-					err, EINVAL,
-					"%s: fwd=%s: port %u of this host is "
-					"forwarded already",
-					options->option, text, out[i].from);
-		}
-	}
-	return 0;
-}
-
-struct net_passt_args {
-	char path[PATH_MAX];
-	char mtu[8];
-	char forwards[NET_PASST_FORWARDS_MAX][80];
-	char *argv[16 + 4 * NET_PASST_FORWARDS_MAX];
-	unsigned int count;
-};
-
-static void net_passt_push(struct net_passt_args *args, char *word)
-{
-	args->argv[args->count++] = word;
-	args->argv[args->count] = NULL;
-}
-
-static void net_passt_fill(struct net_passt_args *args,
-			   const struct net_passt_options *options,
-			   const struct net_passt_forward *forwards)
-{
-	/* exec does not write to them. */
-	static char foreground[] = "--foreground", quiet[] = "--quiet",
-		    err[] = "--stderr", fd[] = "--fd", three[] = "3",
-		    pid[] = "--pid", pid_file[] = "/proc/self/fd/1",
-		    mtu[] = "--mtu", tcp[] = "--tcp-ports",
-		    udp[] = "--udp-ports";
-	char *const fixed[] = {args->path, foreground, quiet, err,
-			       fd,	   three,      pid,   pid_file};
-
-	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		net_passt_push(args, fixed[i]);
-	if (options->mtu) {
-		snprintf(args->mtu, sizeof(args->mtu), "%u", options->mtu);
-		net_passt_push(args, mtu);
-		net_passt_push(args, args->mtu);
-	}
-	for (size_t i = 0; i < options->fwd->count; i++) {
-		snprintf(args->forwards[i], sizeof(args->forwards[i]),
-			 "%.63s/%u:%u", forwards[i].host, forwards[i].from,
-			 forwards[i].to);
-		net_passt_push(args, tcp);
-		net_passt_push(args, args->forwards[i]);
-		net_passt_push(args, udp);
-		net_passt_push(args, args->forwards[i]);
-	}
-}
-
-static int net_passt_find(const char *option, char path[PATH_MAX],
-			  struct error *err)
-{
-	const char *at = getenv("PATH");
-
-	if (!at)
-		at = "/usr/local/bin:/usr/bin:/bin";
-	while (*at) {
-		size_t len = strcspn(at, ":");
-
-		if (snprintf(path, PATH_MAX, "%.*s/passt", (int)len, at) <
-			    PATH_MAX &&
-		    len && access(path, X_OK) == 0)
-			return 0;
-		at += len + (at[len] == ':');
-	}
-	return error_set(err, ENOENT,
-			 "%s: needs passt, which is not in PATH; as root, run: "
-			 "apt-get install passt",
-			 option);
-}
 
 /* --- The child -------------------------------------------------------------
  */
@@ -422,8 +260,8 @@ static int net_passt_refuse_start(struct net_passt *passt, int errnum,
 				 passt->option, net_passt_reason(passt));
 	return error_set(err, errnum,
 			 "%s: passt cannot start: %s; expected free ports for "
-			 "fwd, and a host with a network (ip route has a "
-			 "default)",
+			 "fwd, and where ip route has a default, its interface "
+			 "up and with an address",
 			 passt->option, net_passt_reason(passt));
 }
 
@@ -450,7 +288,6 @@ static int net_passt_run(struct net_passt *passt, char *const *argv,
 int net_passt_start(const struct net_passt_options *options,
 		    int fds[NET_USER_FDS], struct error *err)
 {
-	struct net_passt_forward forwards[NET_PASST_FORWARDS_MAX];
 	struct net_passt passt = {
 		.option = options->option,
 		.child = {-1, -1, -1, -1},
@@ -464,12 +301,10 @@ int net_passt_start(const struct net_passt_options *options,
 
 	for (unsigned int i = 0; i < NET_USER_FDS; i++)
 		fds[i] = -1;
-	ret = net_passt_parse_all(options, forwards, err);
-	if (ret == 0)
-		ret = net_passt_find(options->option, args.path, err);
+	ret = net_passt_check(options, &args, err);
 	if (ret < 0 || options->dry_run)
 		return ret;
-	net_passt_fill(&args, options, forwards);
+	net_passt_fill(&args, options);
 	ret = net_passt_run(&passt, args.argv, err);
 	net_passt_close_child(&passt);
 	net_passt_close(&passt.ready);

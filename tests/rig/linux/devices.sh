@@ -260,7 +260,7 @@ case_devices_block_kill() {
 # disk, every block flushed and saying where it belongs. What fio reports each
 # second is what is written; all but the last block of a job has been flushed.
 case_devices_block_kill_fio() {
-	local at kib job total=0
+	local at kib total=0
 
 	devices_image disk 64
 	suite_initrd <<-'END'
@@ -411,18 +411,26 @@ devices_uso() {
 	[[ $first == 6.2 ]] && echo on || echo 'off [fixed]'
 }
 
-# Two disks and two taps, some at a slot of their own; and the offloads.
+# Two disks and two taps, some at a slot of their own; the offloads; and a third
+# network by a passt that has no way out. A file is fetched over and over, by two
+# queue pairs and by passt.
 case_devices_net() {
-	local disk place sum
+	local disk place sum fetches=${RIG_FETCHES:-3}
 
-	devices_tap tap0 10.9.0.1/24
+	devices_tap tap0 10.9.0.1/24 multi_queue
 	devices_tap tap1 10.9.1.1/24
 	devices_image vdb 8
 	devices_image vdc 8
+	ip route del default 2>/dev/null
+	mkdir -p "$work/www"
+	head -c 20000 /dev/urandom >"$work/www/file"
+	busybox httpd -p 8009 -h "$work/www"
 	iperf3 -s -1 -B 10.9.0.1 >"$work/iperf" 2>&1 &
 	suite_boot 0 -m 512M -c 2 -d "$tools,ro" -d "$work/vdb" \
-		-d "$work/vdc,slot=9" -n tap=tap0,mac=52:54:00:12:34:56 \
-		-n tap=tap1,mtu=1400,slot=12 <<-'END'
+		-d "$work/vdc,slot=9" -n tap=tap0,mac=52:54:00:12:34:56,queues=2 \
+		-n tap=tap1,mtu=1400,slot=12 -n user,slot=13 < <(
+		echo "fetches=$fetches"
+		cat <<-'END'
 			. /devices.sh
 			devices_load
 			devices_tools /dev/vda
@@ -430,7 +438,7 @@ case_devices_net() {
 			for disk in vda vdb vdc; do
 				echo "slot: $disk $(readlink -f /sys/block/$disk/device | cut -d / -f 5)"
 			done
-			for eth in eth0 eth1; do
+			for eth in eth0 eth1 eth2; do
 				echo "slot: $eth $(readlink -f /sys/class/net/$eth/device | cut -d / -f 5)"
 			done
 			for disk in vdb vdc; do
@@ -449,9 +457,26 @@ case_devices_net() {
 			ping -c 3 -s 1400 10.9.0.1 | sed 's/^/ping0: /'
 			ping -c 3 10.9.1.1 | sed 's/^/ping1: /'
 			tool ethtool -k eth0 | sed 's/^/offload: /'
-			tool iperf3 -c 10.9.0.1 -t 2 -f m | sed 's/^/iperf: /'
+			tool iperf3 -c 10.9.0.1 -t 1 -f m | sed 's/^/iperf: /'
+			devices_address eth2 10.0.2.15/24
+			for host in 10.9.0.1 10.0.2.2; do
+				times=0
+				while [ $times -lt "$fetches" ] &&
+					timeout 60 wget -q -O /tmp/file "http://$host:8009/file"; do
+					times=$((times + 1))
+					md5sum </tmp/file >>/tmp/sums
+				done
+				echo "fetched: $host $times"
+			done
+			echo "sums: $(sort -u /tmp/sums | tr '\n' ' ')"
 		END
-	for place in vda:1 vdb:2 vdc:9 eth0:3 eth1:12; do
+	)
+	pkill -f 'httpd -p 8009'
+	suite_says "^fetched: 10.9.0.1 $fetches"
+	suite_says "^fetched: 10.0.2.2 $fetches"
+	suite_tells 'no default route: the guest is 10.0.2.15'
+	devices_same 'what was fetched' "$(devices_say sums)" "$(md5sum <"$work/www/file") "
+	for place in vda:1 vdb:2 vdc:9 eth0:3 eth1:12 eth2:13; do
 		suite_says "^slot: ${place%:*} 0000:00:$(printf %02x "${place#*:}").0"
 	done
 	for disk in vdb vdc; do
@@ -497,6 +522,8 @@ case_devices_net_user() {
 		echo "sum: $(md5sum </file)"
 		echo listening
 		echo "heard: $(nc -l -p 7777)"
+		devices_try 400 grep -q 0 /sys/class/net/eth0/carrier && echo "carrier: 0"
+		read -r line
 	END
 	suite_start -m 512M -n user,fwd=127.0.0.1:7070:7777
 	suite_await '^listening'
@@ -505,6 +532,12 @@ case_devices_net_user() {
 		{ echo hello >/dev/tcp/127.0.0.1/7070; } 2>/dev/null
 		sleep 0.2
 	done &
+	suite_await '^heard: '
+	# A passt that ends takes the link down, and nothing of it stays.
+	pkill -KILL -x passt
+	suite_await '^carrier: 0'
+	! pgrep -x passt >/dev/null || suite_fail 'passt is a zombie'
+	echo >&"$feed"
 	suite_end 0
 	pkill -f 'httpd -p 127.0.0.1:8008'
 	devices_same 'the file' "$(devices_say sum)" "$(md5sum <"$work/www/file")"
