@@ -189,8 +189,9 @@ static void vhost_frontend_try(struct vhost_frontend *frontend, int fd)
 	int ret = vhost_frontend_reconnect(frontend, fd, &err);
 
 	if (ret == 0) {
-		log_info("%s: a vhost-user backend is there again",
-			 virtio_device_label(frontend->device));
+		log_limited(&frontend->log, LOG_WARN,
+			    "%s: a vhost-user backend is there again",
+			    virtio_device_label(frontend->device));
 		return;
 	}
 	if (ret == -ENOLINK && vhost_frontend_count_loss(&frontend->socket))

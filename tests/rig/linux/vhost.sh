@@ -107,7 +107,7 @@ addr.type=unix,addr.path=$work/qsd.sock"
 # vhost_kill: the backend, from outside, in the middle of whatever it does.
 vhost_kill() {
 	pkill -KILL -P "$server" || kill -KILL "$server"
-	wait "$server" || true
+	wait "$server" 2>/dev/null || true
 }
 
 # vhost_serve_again NAME COMMAND...: the kernel does a killed one's requests
@@ -117,7 +117,7 @@ vhost_serve_again() {
 
 	for ((tries = 0; tries < 20; tries++)); do
 		! vhost_listen "$@" || return 0
-		wait "$server" || true
+		wait "$server" 2>/dev/null || true
 	done
 	suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
 }
