@@ -229,13 +229,13 @@ int spawner_start(struct spawner *spawner,
 		  struct spawner_child *out, struct error *err)
 {
 	struct spawner_ask ask = {.mode = (uint32_t)request->mode};
-	struct spawner_answer answer;
-	int ret, fd;
+	struct spawner_answer answer = {.errnum = 0};
+	int ret, fd = -1;
 
 	if (strlen(request->type) >= sizeof(ask.type))
 		return error_set(err, EINVAL, "no such device: %s",
 				 request->type);
-	strcpy(ask.type, request->type);
+	memcpy(ask.type, request->type, strlen(request->type));
 	ret = spawner_send(spawner->socket, &ask, sizeof(ask),
 			   request->channel_fd);
 	if (ret == 0)

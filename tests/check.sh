@@ -6,18 +6,20 @@
 #   cli     help, manual page, completion, usage errors (tests/cli/run.sh)
 #   guest   freestanding guests on /dev/kvm (tests/guest/run.sh)
 #   script  scripts that steer named machines, on /dev/kvm (tests/script/)
-#   rig     Linux guests in the nested KVM (tests/rig/check.sh); and what the
-#           three before it need a /dev/kvm for, where this host has none
+#   linux   Linux guests in the nested KVM (tests/rig/check.sh)
+#   kvm     what the three before need a /dev/kvm for, in a rig of its own where
+#           this host has none, and nothing elsewhere
+#   rig     both in one rig, or what another architecture's has of them
 #   arm     the same for aarch64 on a host that is none: unit tests under QEMU's
 #           user emulator, Linux in the rigs of that architecture
 #
-# Groups joined by a plus, as rig+arm, run side by side, and are shown one after
-# the other.
+# Groups joined by a plus, as linux+kvm+arm, run side by side, as many as there
+# are CPUs at a time, in this order; they are shown one after the other.
 #
 # A group prints a line a test, `ok NAME`, `not ok NAME: why` or `skip: NAME:
 # why`, and what belongs to a failure after its line. Everything is shown as it
 # comes and kept in build/check/GROUP.log; failures and skips are repeated at
-# the end. The last line is `N passed, N failed, N skipped`; exit status 1 when
+# the end, and the slowest ten that say their time, `ok NAME, 1.2 s`. The last line is `N passed, N failed, N skipped`; exit status 1 when
 # something failed or nothing passed. $ARCH is the architecture, $B the build
 # directory, $BANTAM the program, $ARM_UNIT the unit tests for arm, as the Makefile
 # sets them.
@@ -34,6 +36,8 @@ failed=0
 skipped=0
 failures=
 skips=
+times= # a line a test, seconds first
+queue=
 
 check_group_layers() {
 	if tests/lint/layers.sh; then
@@ -68,6 +72,14 @@ check_group_script() {
 	tests/script/machines.sh || status=1
 	tests/script/clients.sh || status=1
 	return "$status"
+}
+
+check_group_linux() {
+	tests/rig/check.sh --arch "$arch" linux
+}
+
+check_group_kvm() {
+	tests/rig/check.sh --arch "$arch" --name "$arch-kvm" unit guest script
 }
 
 check_group_rig() {
@@ -120,6 +132,9 @@ check_count() {
 		ok) passed=$((passed + weight)) && in_failure= ;;
 		*) failed=$((failed + weight)) && in_failure=y ;;
 		esac
+		if [[ $shown =~ ^ok\ (.*),\ ([0-9]+\.[0-9])\ s ]]; then
+			times+="${BASH_REMATCH[2]} $group: ${BASH_REMATCH[1]}"$'\n'
+		fi
 	elif [[ $1 == "skip: "* ]]; then
 		skipped=$((skipped + 1))
 		skips+="$group: $1"$'\n'
@@ -128,47 +143,66 @@ check_count() {
 	[[ -z $in_failure ]] || failures+="$group: $shown"$'\n'
 }
 
-# check_start NAME: in the background, in a process group of its own; as
-# pids[NAME].
-check_start() {
-	set -m
+# check_one NAME: its lines into its log, at the end its status and its seconds.
+check_one() {
+	local started=$EPOCHREALTIME
+
 	(
-		set +e
-		(
-			set -e
-			"check_group_$1"
-		) 2>&1 </dev/null
-		echo "check-status $?"
-	) >"$logs/$1.log" &
-	pids[$1]=$!
+		set -e
+		"check_group_$1"
+	) 2>&1 </dev/null
+	echo "check-status $? $(check_since "$started")"
+}
+
+# check_queue NAME...: all of them, as many at a time as there are CPUs.
+check_queue() {
+	local running=0
+
+	set +e
+	for group; do
+		if [[ $running -ge $slots ]]; then
+			wait -n
+			running=$((running - 1))
+		fi
+		check_one "$group" >"$logs/$group.log" &
+		running=$((running + 1))
+	done
+	wait
+}
+
+# check_start NAME...: their queue in the background, in a process group of its
+# own; as `queue`.
+check_start() {
+	for group; do
+		: >"$logs/$group.log"
+	done
+	set -m
+	check_queue "$@" &
+	queue=$!
 	set +m
 }
 
 # shellcheck disable=SC2317 # run by the traps
 check_stop() {
-	local pid
-
 	trap - INT TERM
-	for pid in "${pids[@]}"; do
-		kill -TERM -- "-$pid" 2>/dev/null
-	done
+	kill -TERM -- "-$queue" 2>/dev/null
 	exit 130
 }
 
 # check_group NAME: show and count the lines of one that was started.
 check_group() {
-	local group=$1 line shown status=missing in_failure=''
+	local group=$1 line shown status=missing took='?' in_failure=''
 	local before=$((passed + skipped)) before_failed=$failed
 
 	echo "== $group"
 	while IFS= read -r line; do
 		if [[ $line == "check-status "* ]]; then
-			status=${line#check-status }
+			read -r _ status took <<<"$line"
 			break
 		fi
 		check_count "$line"
 		echo "$shown"
-	done < <(tail -n +1 -s 0.1 -f --pid="${pids[$group]}" "$logs/$group.log")
+	done < <(tail -n +1 -s 0.1 -f --pid="$queue" "$logs/$group.log")
 	# A group that ends badly, or tests nothing, has not passed.
 	if [[ $failed -eq $before_failed ]] &&
 		[[ $status != 0 || $((passed + skipped)) -eq $before ]]; then
@@ -176,35 +210,48 @@ check_group() {
 		check_count "$line"
 		echo "$shown"
 	fi
-	unset "pids[$group]"
-	check_took "$started_group" "$group"
+	echo "== $group took $took s"
 }
 
-# check_took START WHAT: seconds since START.
-check_took() {
+# check_since START: seconds, with a tenth.
+check_since() {
 	local tenths=$(((${EPOCHREALTIME/./} - ${1/./}) / 100000))
 
-	echo "== $2 took $((tenths / 10)).$((tenths % 10)) s"
+	echo "$((tenths / 10)).$((tenths % 10))"
+}
+
+check_slowest() {
+	echo
+	echo "Slowest:"
+	printf '%s' "$times" | sort -rn | head -n 10 | sed 's/ / s /'
+}
+
+# Where a /dev/kvm does, no rig makes up for one.
+check_wanted() {
+	[[ $1 != kvm || ! -r /dev/kvm || ! -w /dev/kvm ]]
 }
 
 if [[ $# -eq 0 ]]; then
-	echo "usage: check.sh GROUP... (layers, unit, cli, guest, script, rig, arm)" >&2
+	echo "usage: check.sh GROUP... (layers, unit, cli, guest, script, linux," \
+		"kvm, rig, arm)" >&2
 	exit 2
 fi
 mkdir -p "$logs"
 started=$EPOCHREALTIME
-declare -A pids=()
+slots=$(nproc)
 trap check_stop INT TERM
 for groups in "$@"; do
-	started_group=$EPOCHREALTIME
+	side=()
 	for group in ${groups//+/ }; do
-		check_start "$group"
+		! check_wanted "$group" || side+=("$group")
 	done
-	for group in ${groups//+/ }; do
+	check_start "${side[@]}"
+	for group in "${side[@]}"; do
 		check_group "$group"
 	done
 done
-check_took "$started" "everything"
+echo "== everything took $(check_since "$started") s"
+[[ -z $times ]] || check_slowest
 [[ -z $skips ]] || printf '\nSkipped:\n%s' "$skips"
 [[ -z $failures ]] || printf '\nFailed:\n%s' "$failures"
 echo

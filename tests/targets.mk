@@ -19,7 +19,7 @@ check_env = ARCH=$(ARCH) B=$B BANTAM=$(CURDIR)/$B/bantam UNIT='$(unit_bins)' \
 	MAKE='$(demo_make)'
 
 # What runs where: another architecture's programs under QEMU's user emulator
-# and in its rig, beside the rig of this one.
+# and in its rig, beside the rigs of this one. What takes longest begins.
 check_groups := layers unit cli guest script rig
 ifneq ($(CROSS_COMPILE),)
 check_groups := layers unit rig
@@ -27,7 +27,7 @@ check_env += UNIT_EMULATOR=qemu-$(ARCH)-static
 else ifeq ($(ARCH),aarch64)
 check_groups := layers unit cli rig
 else
-check_groups := layers unit cli guest script rig+arm
+check_groups := layers unit cli guest script linux+kvm+arm
 check_arm := y
 endif
 
@@ -45,6 +45,7 @@ check: ## build and run all tests
 	@tests/setup/deps.sh build guest rig check \
 		$(if $(CROSS_COMPILE)$(check_arm),cross arm)
 	@$(submake) check-build
+	@$(if $(check_arm),$(submake) STATIC=1 build/$(ARCH)-static/bantam)
 	@$(if $(check_arm),$(arm_make) check-build)
 	@$(check_env) $(if $(check_arm),$(arm_env)) tests/check.sh $(check_groups)
 

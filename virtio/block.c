@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 #include "virtio/block_private.h"
 #include "virtio/seccomp.h"
@@ -51,13 +50,21 @@ _Static_assert(offsetof(struct block_config, writeback) == 32, "5.2.4");
 
 static void block_on_event(void *self, uint32_t events)
 {
-	struct block *block = self;
-	eventfd_t count;
-
 	(void)events;
-	/* Read first: what is done from here on makes it readable again. */
-	eventfd_read(block_file_event_fd(block->file), &count);
-	block_requests_run(block);
+	block_requests_run(self);
+}
+
+static int block_watch(struct block *block)
+{
+	const int ring_fd = block_file_ring_fd(block->file);
+	int ret = virtio_device_watch(block->device, &block->watch,
+				      block_file_event_fd(block->file),
+				      EPOLLIN | EPOLLET, block_on_event, block);
+
+	if (ret < 0 || ring_fd < 0)
+		return ret;
+	return virtio_device_watch(block->device, &block->ring_watch, ring_fd,
+				   EPOLLIN, block_on_event, block);
 }
 
 static int block_create_file(struct block *block,
@@ -104,9 +111,10 @@ static int block_create(void **self, struct virtio_device *device,
 	ret = block_create_file(block, resources, err);
 	if (ret < 0)
 		goto err_free;
-	ret = virtio_device_watch(device, &block->watch,
-				  block_file_event_fd(block->file), EPOLLIN,
-				  block_on_event, block);
+	ret = virtio_device_timer(device, &block->timer, block_requests_timeout,
+				  block);
+	if (ret == 0)
+		ret = block_watch(block);
 	if (ret < 0) {
 		error_set(err, -ret, "epoll: %s", strerror(-ret));
 		goto err_file;

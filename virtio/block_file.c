@@ -145,6 +145,11 @@ int block_file_event_fd(const struct block_file *file)
 	return file->event_fd;
 }
 
+int block_file_ring_fd(const struct block_file *file)
+{
+	return file->uring ? block_uring_fd(file->uring) : -1;
+}
+
 void block_file_notify(struct block_file *file)
 {
 	eventfd_write(file->event_fd, 1);
@@ -160,7 +165,7 @@ unsigned int block_file_fds(const struct block_file *file, int *fds)
 	}
 	fds[count++] = file->event_fd;
 	if (file->uring)
-		fds[count++] = block_uring_fd(file->uring);
+		fds[count++] = block_file_ring_fd(file);
 	return count;
 }
 
@@ -257,12 +262,15 @@ bool block_file_run(struct block_file *file)
 
 void block_file_drain(struct block_file *file)
 {
-	struct pollfd wait = {.fd = file->event_fd, .events = POLLIN};
+	struct pollfd wait[] = {
+		{.fd = file->event_fd, .events = POLLIN},
+		{.fd = block_file_ring_fd(file), .events = POLLIN},
+	};
 	eventfd_t count;
 
 	block_file_run(file);
 	while (file->in_flight) {
-		poll(&wait, 1, -1);
+		poll(wait, sizeof(wait) / sizeof(wait[0]), -1);
 		/* Read first: what is done after the run makes it readable. */
 		eventfd_read(file->event_fd, &count);
 		block_file_run(file);

@@ -123,8 +123,14 @@ void block_file_free(struct block_file *file);
  * says. */
 int block_file_start(struct block_file *file);
 
-/* Readable when block_file_run() has something to do. */
+/* An eventfd: with each write to it block_file_run() has something to do. It
+ * need not be read. */
 int block_file_event_fd(const struct block_file *file);
+
+/* Readable while the ring has something for block_file_run(); -1 without one.
+ * What a run has finished itself wakes nobody, as an eventfd of the ring's
+ * would. */
+int block_file_ring_fd(const struct block_file *file);
 
 /* Make it so. */
 void block_file_notify(struct block_file *file);

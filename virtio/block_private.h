@@ -20,13 +20,18 @@
 struct block_queue {
 	struct virtqueue *ring; /* the device's; NULL if it is not enabled */
 	bool ready;		/* there may be something in it */
+	bool later;		/* likewise, once something is done */
 	bool put;		/* something is put and not published */
 };
 
 struct block {
 	struct virtio_device *device; /* borrowed */
 	struct block_file *file;      /* owned */
-	struct virtio_watch *watch;   /* the device's */
+	struct virtio_watch *watch;   /* the device's, as the next */
+	struct virtio_watch *ring_watch;
+	struct virtio_timer *timer; /* so that later is not never */
+	bool timer_set;
+	bool slow; /* nothing is left for later */
 	struct block_description description;
 
 	struct block_queue queues[BLOCK_QUEUES_MAX];
@@ -49,6 +54,9 @@ static inline bool block_acked(const struct block *block, unsigned int bit)
 /* Take and finish requests until there is nothing to do at the moment; called
  * again when there is. */
 void block_requests_run(struct block *block);
+
+/* Some time has passed: take what was left for later, and ask for kicks. */
+void block_requests_timeout(void *self);
 
 /* Show the driver what is done. */
 void block_requests_publish(struct block *block);

@@ -8,6 +8,10 @@
  * What a driver may not do fails its request, as the specification says. A
  * chain that has no room for a header or a status cannot even fail: then the
  * device needs a reset.
+ *
+ * While many requests are in flight, their ends come often enough to take what
+ * is new: the driver is not asked to kick for it, which costs it an exit each
+ * time. Should none end for a while, a timer asks for kicks after all.
  */
 #include "virtio/block_private.h"
 
@@ -17,6 +21,8 @@
 #include <string.h>
 
 #define BLOCK_ROUND_MAX 256 /* requests, before others have their turn */
+#define BLOCK_BUSY	4   /* requests in flight, of which one ends soon */
+#define BLOCK_BUSY_NS	UINT64_C(1000000) /* what soon may be at most */
 
 /* 5.2.6: struct virtio_blk_req without data and status */
 struct block_header {
@@ -364,8 +370,10 @@ static bool block_requests_pop(struct block *block, struct block_queue *queue)
 		return true;
 	}
 	if (ret == 0) {
+		queue->later = block->in_flight >= BLOCK_BUSY && !block->slow;
 		/* One that came since then has given no kick. */
-		queue->ready = virtqueue_set_kicks(queue->ring, true);
+		queue->ready =
+			!queue->later && virtqueue_set_kicks(queue->ring, true);
 		if (queue->ready)
 			virtqueue_set_kicks(queue->ring, false);
 		return false;
@@ -420,16 +428,43 @@ void block_requests_publish(struct block *block)
 	}
 }
 
+/* Look again at queues that were left for later. */
+static void block_requests_look(struct block *block)
+{
+	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
+		struct block_queue *queue = &block->queues[i];
+
+		queue->ready |= queue->later;
+		queue->later = false;
+	}
+}
+
 /* Is there room for a request, and perhaps one for it? */
 static bool block_requests_due(const struct block *block)
 {
+	const bool idle = block->in_flight < BLOCK_BUSY;
+
 	if (block->failed || block->in_flight >= BLOCK_CALLS_MAX)
 		return false;
 	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
-		if (block->queues[i].ring && block->queues[i].ready)
+		const struct block_queue *queue = &block->queues[i];
+
+		if (queue->ring && (queue->ready || (queue->later && idle)))
 			return true;
 	}
 	return false;
+}
+
+static void block_requests_set_timer(struct block *block)
+{
+	bool later = false;
+
+	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++)
+		later |= block->queues[i].later;
+	if (!later || block->timer_set)
+		return;
+	block->timer_set = true;
+	virtio_timer_set(block->timer, BLOCK_BUSY_NS);
 }
 
 void block_requests_run(struct block *block)
@@ -438,6 +473,7 @@ void block_requests_run(struct block *block)
 	bool more;
 
 	do {
+		block_requests_look(block);
 		taken += block_requests_take(block);
 		more = block_file_run(block->file);
 		block_requests_publish(block);
@@ -446,4 +482,15 @@ void block_requests_run(struct block *block)
 	/* It would be no kick that brings us back. */
 	if (!more && block_requests_due(block))
 		block_file_notify(block->file);
+	block_requests_set_timer(block);
+}
+
+void block_requests_timeout(void *self)
+{
+	struct block *block = self;
+
+	block->timer_set = false;
+	block->slow = true;
+	block_requests_run(block);
+	block->slow = false;
 }

@@ -56,13 +56,10 @@ static int block_uring_restrict(struct io_uring *ring)
 }
 
 static int block_uring_set_up(struct io_uring *ring, const int *files,
-			      unsigned int count, int event_fd)
+			      unsigned int count)
 {
 	int ret = io_uring_register_files(ring, files, count);
 
-	if (ret < 0)
-		return ret;
-	ret = io_uring_register_eventfd(ring, event_fd);
 	if (ret < 0)
 		return ret;
 	ret = block_uring_restrict(ring);
@@ -85,7 +82,7 @@ int block_uring_new(struct block_uring **out, const int *files,
 				  IORING_SETUP_R_DISABLED);
 	if (ret < 0)
 		goto err_free;
-	ret = block_uring_set_up(&uring->ring, files, count, event_fd);
+	ret = block_uring_set_up(&uring->ring, files, count);
 	if (ret < 0)
 		goto err_ring;
 	*out = uring;

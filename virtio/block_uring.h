@@ -17,7 +17,7 @@ struct block_uring;
 /**
  * block_uring_new() - Make the ring.
  * @files: @count descriptors, borrowed
- * @event_fd: an eventfd, borrowed
+ * @event_fd: an eventfd, borrowed, for block_uring_submit()
  *
  * Return: 0, -ENOMEM, or why the host has none: -EPERM, -ENOSYS, -EINVAL
  * where it is older than Linux 5.10.
@@ -28,7 +28,7 @@ int block_uring_new(struct block_uring **out, const int *files,
 /* Nothing is in flight. NULL is nothing to do. */
 void block_uring_free(struct block_uring *uring);
 
-/* The descriptor of the ring. */
+/* The descriptor of the ring, readable while there is something to reap. */
 int block_uring_fd(const struct block_uring *uring);
 
 /* At most BLOCK_CALLS_MAX until they are reaped. Not BLOCK_CALL_DISCARD. */

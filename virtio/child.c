@@ -143,12 +143,11 @@ static json_t *child_describe_creation(const struct child *child)
 {
 	const struct child_config *config = &child->config;
 
-	return json_pack("{s:s, s:s, s:O, s:b, s:b, s:i}", "type",
-			 config->ops->type, "label", child->label,
-			 "description", config->resources->description,
-			 "packed", config->packed, "log_only",
-			 config->sandbox == VIRTIO_SANDBOX_LOG, "level",
-			 (int)log_get_level());
+	return json_pack("{s:s, s:s, s:O, s:b, s:b}", "type", config->ops->type,
+			 "label", child->label, "description",
+			 config->resources->description, "packed",
+			 config->packed, "log_only",
+			 config->sandbox == VIRTIO_SANDBOX_LOG);
 }
 
 static int child_send_creation(const struct child *child, int socket, int life)

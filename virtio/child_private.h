@@ -39,7 +39,7 @@ struct child {
 	char said[CHILD_TEXT_MAX + 64]; /* its last words; "" for none */
 	int64_t window; /* loop_now() since when packets are counted */
 	unsigned int packets;
-	struct log_limit log, deaths, notes;
+	struct log_limit log, deaths, returns, notes;
 	/* Of the command under way: */
 	json_int_t command; /* its id */
 	json_t *reply;	    /* what came; NULL: not yet */

@@ -159,7 +159,7 @@ static void child_restart_take(struct child *child)
 		child->serves = true;
 		child->since = loop_now();
 		child->restarts++;
-		log_limited(&child->deaths, LOG_WARN,
+		log_limited(&child->returns, LOG_WARN,
 			    "%s: goes on in another process, %d", child->label,
 			    (int)child->pid);
 		child_restart_tell(child, CHILD_RESTARTED, NULL);

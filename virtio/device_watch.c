@@ -32,24 +32,17 @@ struct virtio_timer {
 	void *self; /* borrowed */
 };
 
+/*
+ * Kicks are edges: each write to the eventfd makes one, so that nobody has to
+ * read it. A frontend's descriptor may be something else, at its end or such
+ * that it cannot be read; that, too, is reported only once.
+ */
 static void virtio_device_kicked(void *ctx, uint32_t events)
 {
 	struct virtio_device_queue *queue = ctx;
 	struct virtio_device *device = queue->device;
-	uint64_t kicks;
-	ssize_t n;
 
-	/* Before the queue is looked at, so that a kick during it makes
-	 * another. */
-	n = read(queue->kick_fd, &kicks, sizeof(kicks));
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	/* A frontend's may be no eventfd, and come to its end, or be nothing
-	 * that can be read: it would be ready for ever. */
-	if (n <= 0 || events & (EPOLLERR | EPOLLHUP))
-		loop_fd_set(queue->source, EPOLLET);
-	if (n < 0)
-		return;
+	(void)events;
 	virtio_device_lock(device);
 	if (queue->enabled &&
 	    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
@@ -71,7 +64,7 @@ static int virtio_device_init_queue(struct virtio_device_queue *queue)
 int virtio_device_watch_kick(struct virtio_device_queue *queue)
 {
 	return loop_fd_add(queue->device->loop, &queue->source, queue->kick_fd,
-			   EPOLLIN, virtio_device_kicked, queue);
+			   EPOLLIN | EPOLLET, virtio_device_kicked, queue);
 }
 
 int virtio_device_init_fds(struct virtio_device *device)

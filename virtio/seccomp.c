@@ -27,116 +27,93 @@
 
 #define SECCOMP_INT UINT32_MAX
 
-#define SECCOMP_COUNT(rules) (sizeof(rules) / sizeof((rules)[0]))
-
-#define CALL(call, why)                             \
-	{                                           \
-		.number = SYS_##call, .reason = why \
-	}
-
-/* With argument index, as far as mask goes, being value. */
-#define CALL_IF(call, index_, mask_, value, why)               \
-	{                                                      \
-		.number = SYS_##call, .reason = why, .args = { \
-			{.index = index_,                      \
-			 .mask = mask_,                        \
-			 .expected = (uint64_t)value}          \
-		}                                              \
-	}
-
-#define CALL_SELF(call, index_, value, why)                    \
-	{                                                      \
-		.number = SYS_##call, .reason = why, .args = { \
-			{.mask = SECCOMP_INT, .self = true},   \
-			{.index = index_,                      \
-			 .mask = SECCOMP_INT,                  \
-			 .expected = (uint64_t)value}          \
-		}                                              \
-	}
-
-#define CALL_FAILS(call, errnum_, why)                                 \
-	{                                                              \
-		.number = SYS_##call, .reason = why, .errnum = errnum_ \
-	}
-
 #define SECCOMP_FUTEX \
 	(SECCOMP_INT & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME))
 
 static const struct syscall_rule seccomp_common[] = {
 /* The loop. Architectures after x86_64 have the p variants alone. */
 #ifdef SYS_epoll_wait
-	CALL(epoll_wait, "vmm/base/loop.c"),
+	SYSCALL_RULE(epoll_wait, "vmm/base/loop.c"),
 #endif
-	CALL(epoll_pwait, "vmm/base/loop.c"),
-	CALL(epoll_ctl, "vmm/base/loop.c: what it waits for changes"),
+	SYSCALL_RULE(epoll_pwait, "vmm/base/loop.c"),
+	SYSCALL_RULE(epoll_ctl, "vmm/base/loop.c: what it waits for changes"),
 #ifdef SYS_poll
-	CALL(poll, "deadlines of answers, a reader of the log"),
+	SYSCALL_RULE(poll, "deadlines of answers, a reader of the log"),
 #endif
-	CALL(ppoll, "likewise"),
-	CALL(restart_syscall, "poll(2) after a stop and SIGCONT"),
-	CALL(timerfd_create, "virtio/device_watch.c: timers of a model"),
-	CALL(timerfd_settime, "likewise"),
-	CALL(eventfd2, "a queue whose frontend gives none"),
-	CALL(clock_gettime, "a host clock that the vDSO cannot read"),
-	CALL(gettimeofday, "likewise"),
+	SYSCALL_RULE(ppoll, "likewise"),
+	SYSCALL_RULE(restart_syscall, "poll(2) after a stop and SIGCONT"),
+	SYSCALL_RULE(timerfd_create,
+		     "virtio/device_watch.c: timers of a model"),
+	SYSCALL_RULE(timerfd_settime, "likewise"),
+	SYSCALL_RULE(eventfd2, "a queue whose frontend gives none"),
+	SYSCALL_RULE(clock_gettime, "a host clock that the vDSO cannot read"),
+	SYSCALL_RULE(gettimeofday, "likewise"),
 
 	/* Kicks, calls, timers, the log, device state through a pipe. */
-	CALL(read, "eventfds, timers, device state"),
-	CALL(write, "eventfds, device state"),
-	CALL(writev, "vmm/base/log.c"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, TCGETS, "log.c: a terminal's mode"),
+	SYSCALL_RULE(read, "eventfds, timers, device state"),
+	SYSCALL_RULE(write, "eventfds, device state"),
+	SYSCALL_RULE(writev, "vmm/base/log.c"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, TCGETS,
+			"log.c: a terminal's mode"),
 
 	/* The frontend's socket, and the side channel. */
-	CALL(recvmsg, "messages, with descriptors"),
-	CALL(sendmsg, "likewise"),
-	CALL(recvfrom, "recv(2)"),
-	CALL_IF(sendto, 4, UINT64_MAX, 0, "send(2): to nowhere else"),
-	CALL(close, "descriptors that a frontend gave"),
-	CALL_IF(fcntl, 1, SECCOMP_INT, F_GETFL, "the frontend's eventfds"),
-	CALL_IF(fcntl, 1, SECCOMP_INT, F_SETFL, "they do not block here"),
-	CALL_IF(fcntl, 1, SECCOMP_INT, F_GETFD, "whether there is one"),
-	CALL_IF(fcntl, 1, SECCOMP_INT, F_GET_SEALS, "memory that stays"),
-	CALL_IF(fcntl, 1, SECCOMP_INT, F_ADD_SEALS, "the in-flight region"),
-	CALL(memfd_create, "the in-flight region"),
-	CALL(ftruncate, "likewise"),
-	CALL(lseek, "whether a descriptor is memory, and how much"),
-	CALL(fstat, "likewise"),
-	CALL_IF(newfstatat, 3, SECCOMP_INT, AT_EMPTY_PATH, "fstat(3)"),
-	CALL(fstatfs, "huge pages"),
+	SYSCALL_RULE(recvmsg, "messages, with descriptors"),
+	SYSCALL_RULE(sendmsg, "likewise"),
+	SYSCALL_RULE(recvfrom, "recv(2)"),
+	SYSCALL_RULE_IF(sendto, 4, UINT64_MAX, 0, "send(2): to nowhere else"),
+	SYSCALL_RULE(close, "descriptors that a frontend gave"),
+	SYSCALL_RULE_IF(fcntl, 1, SECCOMP_INT, F_GETFL,
+			"the frontend's eventfds"),
+	SYSCALL_RULE_IF(fcntl, 1, SECCOMP_INT, F_SETFL,
+			"they do not block here"),
+	SYSCALL_RULE_IF(fcntl, 1, SECCOMP_INT, F_GETFD, "whether there is one"),
+	SYSCALL_RULE_IF(fcntl, 1, SECCOMP_INT, F_GET_SEALS,
+			"memory that stays"),
+	SYSCALL_RULE_IF(fcntl, 1, SECCOMP_INT, F_ADD_SEALS,
+			"the in-flight region"),
+	SYSCALL_RULE(memfd_create, "the in-flight region"),
+	SYSCALL_RULE(ftruncate, "likewise"),
+	SYSCALL_RULE(lseek, "whether a descriptor is memory, and how much"),
+	SYSCALL_RULE(fstat, "likewise"),
+	SYSCALL_RULE_IF(newfstatat, 3, SECCOMP_INT, AT_EMPTY_PATH, "fstat(3)"),
+	SYSCALL_RULE(fstatfs, "huge pages"),
 
 	/* Memory: never to be executed. */
-	CALL_IF(mmap, 2, PROT_EXEC, 0, "guest memory, malloc(3)"),
-	CALL_IF(mprotect, 2, PROT_EXEC, 0, "malloc(3) of a thread, stacks"),
-	CALL(munmap, "guest memory, malloc(3)"),
-	CALL(mremap, "realloc(3)"),
-	CALL(brk, "malloc(3)"),
-	CALL_IF(madvise, 2, SECCOMP_INT, MADV_DONTDUMP, "guest memory"),
-	CALL_IF(madvise, 2, SECCOMP_INT, MADV_DONTNEED, "free(3)"),
-	CALL_IF(madvise, 2, SECCOMP_INT, MADV_FREE, "free(3)"),
-	CALL(getrandom, "malloc(3) and hash tables of the C libraries"),
+	SYSCALL_RULE_IF(mmap, 2, PROT_EXEC, 0, "guest memory, malloc(3)"),
+	SYSCALL_RULE_IF(mprotect, 2, PROT_EXEC, 0,
+			"malloc(3) of a thread, stacks"),
+	SYSCALL_RULE(munmap, "guest memory, malloc(3)"),
+	SYSCALL_RULE(mremap, "realloc(3)"),
+	SYSCALL_RULE(brk, "malloc(3)"),
+	SYSCALL_RULE_IF(madvise, 2, SECCOMP_INT, MADV_DONTDUMP, "guest memory"),
+	SYSCALL_RULE_IF(madvise, 2, SECCOMP_INT, MADV_DONTNEED, "free(3)"),
+	SYSCALL_RULE_IF(madvise, 2, SECCOMP_INT, MADV_FREE, "free(3)"),
+	SYSCALL_RULE(getrandom, "malloc(3) and hash tables of the C libraries"),
 
 	/* Locks of a device. Not the futexes that know priorities. */
-	CALL_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAIT, "pthread_mutex_lock(3)"),
-	CALL_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAKE, "pthread_mutex_unlock(3)"),
-	CALL_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAIT_BITSET,
-		"pthread_cond_wait(3), pthread_join(3)"),
+	SYSCALL_RULE_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAIT,
+			"pthread_mutex_lock(3)"),
+	SYSCALL_RULE_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAKE,
+			"pthread_mutex_unlock(3)"),
+	SYSCALL_RULE_IF(futex, 1, SECCOMP_FUTEX, FUTEX_WAIT_BITSET,
+			"pthread_cond_wait(3), pthread_join(3)"),
 
 	/* Signals: guest memory that is cut off (vmm/base/guest_fault.c), and
 	 * abort(3), which sends one to itself. */
-	CALL(rt_sigreturn, "the end of a handler"),
-	CALL(rt_sigprocmask, "abort(3), threads"),
-	CALL_IF(rt_sigaction, 0, SECCOMP_INT, SIGBUS, "guest_fault.c"),
-	CALL_IF(rt_sigaction, 0, SECCOMP_INT, SIGABRT, "abort(3)"),
-	CALL(getpid, "abort(3)"),
-	CALL(gettid, "abort(3)"),
-	CALL_SELF(tgkill, 2, SIGABRT, "abort(3)"),
-	CALL(exit, "the end of a thread"),
-	CALL(exit_group, "the end"),
+	SYSCALL_RULE(rt_sigreturn, "the end of a handler"),
+	SYSCALL_RULE(rt_sigprocmask, "abort(3), threads"),
+	SYSCALL_RULE_IF(rt_sigaction, 0, SECCOMP_INT, SIGBUS, "guest_fault.c"),
+	SYSCALL_RULE_IF(rt_sigaction, 0, SECCOMP_INT, SIGABRT, "abort(3)"),
+	SYSCALL_RULE(getpid, "abort(3)"),
+	SYSCALL_RULE(gettid, "abort(3)"),
+	SYSCALL_RULE_SELF(tgkill, 2, SECCOMP_INT, SIGABRT, "abort(3)"),
+	SYSCALL_RULE(exit, "the end of a thread"),
+	SYSCALL_RULE(exit_group, "the end"),
 };
 
 const struct syscall_list virtio_seccomp_common = {
 	.rules = seccomp_common,
-	.count = SECCOMP_COUNT(seccomp_common),
+	.count = SYSCALL_RULES(seccomp_common),
 	/* The largest in-flight region, and some. */
 	.file_size = 64 << 20,
 };
@@ -155,35 +132,38 @@ const struct syscall_list virtio_seccomp_common = {
 
 static const struct syscall_rule seccomp_block[] = {
 	/* The ring may do no more than block_uring.c has restricted it to. */
-	CALL(io_uring_enter, "block_uring.c: all I/O, where there is one"),
-	CALL_IF(io_uring_register, 1, SECCOMP_INT, IORING_UNREGISTER_FILES,
-		"the image is let go of"),
+	SYSCALL_RULE(io_uring_enter,
+		     "block_uring.c: all I/O, where there is one"),
+	SYSCALL_RULE_IF(io_uring_register, 1, SECCOMP_INT,
+			IORING_UNREGISTER_FILES, "the image is let go of"),
 
 	/* Without io_uring, and for what a ring of this kernel lacks. */
-	CALL(preadv, "block_pool.c"),
-	CALL(preadv2, "block_pool.c"),
-	CALL(pwritev, "block_pool.c"),
-	CALL(pwritev2, "block_pool.c"),
-	CALL(fdatasync, "block_pool.c"),
-	CALL(fallocate, "block_pool.c: discard, write zeroes"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, BLKDISCARD, "block_pool.c"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, BLKGETSIZE64, "resize"),
+	SYSCALL_RULE(preadv, "block_pool.c"),
+	SYSCALL_RULE(preadv2, "block_pool.c"),
+	SYSCALL_RULE(pwritev, "block_pool.c"),
+	SYSCALL_RULE(pwritev2, "block_pool.c"),
+	SYSCALL_RULE(fdatasync, "block_pool.c"),
+	SYSCALL_RULE(fallocate, "block_pool.c: discard, write zeroes"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, BLKDISCARD, "block_pool.c"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, BLKGETSIZE64, "resize"),
 
 	/* Threads of the pool: glibc asks clone3 first, whose flags are out of
 	 * a filter's sight, and takes clone where there is none. */
-	CALL_FAILS(clone3, ENOSYS, "pthread_create(3)"),
-	CALL_IF(clone, 0, SECCOMP_INT, SECCOMP_THREAD, "pthread_create(3)"),
-	CALL_IF(rt_sigaction, 0, SECCOMP_INT & ~1U, SECCOMP_SIGCANCEL,
+	SYSCALL_RULE_FAILS(clone3, ENOSYS, "pthread_create(3)"),
+	SYSCALL_RULE_IF(clone, 0, SECCOMP_INT, SECCOMP_THREAD,
+			"pthread_create(3)"),
+	SYSCALL_RULE_IF(
+		rt_sigaction, 0, SECCOMP_INT & ~1U, SECCOMP_SIGCANCEL,
 		"glibc's handlers for threads, SIGCANCEL and SIGSETXID"),
-	CALL(set_robust_list, "a thread's start"),
-	CALL(rseq, "a thread's start"),
-	CALL(set_tid_address, "a thread's start in musl"),
+	SYSCALL_RULE(set_robust_list, "a thread's start"),
+	SYSCALL_RULE(rseq, "a thread's start"),
+	SYSCALL_RULE(set_tid_address, "a thread's start in musl"),
 };
 
 const struct syscall_list virtio_seccomp_block = {
 	.base = &virtio_seccomp_common,
 	.rules = seccomp_block,
-	.count = SECCOMP_COUNT(seccomp_block),
+	.count = SYSCALL_RULES(seccomp_block),
 	.threads = true,
 };
 
@@ -200,20 +180,21 @@ const struct syscall_list virtio_seccomp_console = {
  */
 
 static const struct syscall_rule seccomp_net[] = {
-	CALL(readv, "net_tap.c: a frame from the tap"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, TUNSETOFFLOAD,
-		"net_tap.c: what the driver can take"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, TUNSETQUEUE,
-		"net_tap.c: how many pairs it uses"),
-	CALL_IF(ioctl, 1, SECCOMP_INT, TUNSETCARRIER, "net_tap.c: set-link"),
-	CALL_IF(waitid, 0, SECCOMP_INT, P_PIDFD,
-		"net_user.c: how passt ended, where it is our child"),
+	SYSCALL_RULE(readv, "net_tap.c: a frame from the tap"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, TUNSETOFFLOAD,
+			"net_tap.c: what the driver can take"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, TUNSETQUEUE,
+			"net_tap.c: how many pairs it uses"),
+	SYSCALL_RULE_IF(ioctl, 1, SECCOMP_INT, TUNSETCARRIER,
+			"net_tap.c: set-link"),
+	SYSCALL_RULE_IF(waitid, 0, SECCOMP_INT, P_PIDFD,
+			"net_user.c: how passt ended, where it is our child"),
 };
 
 const struct syscall_list virtio_seccomp_net = {
 	.base = &virtio_seccomp_common,
 	.rules = seccomp_net,
-	.count = SECCOMP_COUNT(seccomp_net),
+	.count = SYSCALL_RULES(seccomp_net),
 	.file_size = 64 << 20,
 };
 

@@ -435,6 +435,11 @@ void vhost_frontend_reset(void *self)
 	/* Its own status is no more either. */
 	if (ret == 0 && !frontend->lost)
 		ret = vhost_frontend_send_status(frontend, 0);
+	/* What the driver had set is as it was before it. */
+	if (ret == 0 && !frontend->lost &&
+	    vhost_frontend_config_is_there(frontend) &&
+	    vhost_frontend_read_config(frontend) == -ENOLINK)
+		ret = -ENOLINK;
 	/* A device that is not reset may go on writing to memory. */
 	if (ret < 0)
 		vhost_frontend_lose(frontend, "it refuses to be reset");

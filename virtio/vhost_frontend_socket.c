@@ -139,7 +139,9 @@ int vhost_frontend_open(const struct virtio_open *open,
 		options->tag, (unsigned int)options->queues, false);
 	if (out->description &&
 	    json_object_set_new(out->description, "socket",
-				json_string(options->socket)) == 0)
+				json_string(options->common.restart
+						    ? options->socket
+						    : "")) == 0)
 		return 0;
 	virtio_resources_fini(out);
 	return error_set(err, ENOMEM, "%s: no memory", open->option);

@@ -161,6 +161,15 @@ int arch_vcpu_init(struct arch *arch, unsigned int index, int vcpu_fd,
 		   struct error *err);
 
 /**
+ * arch_load() - What the next arch_boot() needs no devices for, and takes the
+ * longest: kernel and initrd into guest memory. Since arch_vm_init(); for who
+ * has something to wait for meanwhile.
+ *
+ * May block on the files.
+ */
+int arch_load(struct arch *arch, struct error *err);
+
+/**
  * arch_boot() - Put the machine where its kernel takes over.
  *
  * Devices, interrupt controllers and vCPUs go to their power-on state, BARs to

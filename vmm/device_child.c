@@ -134,20 +134,19 @@ static int device_child_create(void *ctx, struct side_channel_packet *packet)
 {
 	struct device_child *child = ctx;
 	const char *type;
-	int packed, log_only, level;
+	int packed, log_only;
 
 	child->creation = json_incref(packet->body);
-	if (json_unpack(packet->body, "{s:s, s:s, s:O, s:b, s:b, s:i !}",
-			"type", &type, "label", &child->config.label,
-			"description", &child->resources.description, "packed",
-			&packed, "log_only", &log_only, "level", &level) < 0 ||
+	if (json_unpack(packet->body, "{s:s, s:s, s:O, s:b, s:b !}", "type",
+			&type, "label", &child->config.label, "description",
+			&child->resources.description, "packed", &packed,
+			"log_only", &log_only) < 0 ||
 	    strcmp(type, child->type) != 0)
 		return -EPROTO;
 	device_child_take_fds(child, packet);
 	child->config.packed = packed;
 	child->log_only = log_only;
 	child->phase = DEVICE_CHILD_MADE;
-	log_set_level((enum log_level)level);
 	return 0;
 }
 
@@ -281,6 +280,8 @@ int device_child(const char *type)
 	}
 	device_child_signals();
 	log_set_sink(device_child_log, NULL);
+	/* Main knows what is wanted now. */
+	log_set_level(LOG_DEBUG);
 	child.config.ops = virtio_table_find(type);
 	child.config.resources = &child.resources;
 	child.config.made = device_child_made;

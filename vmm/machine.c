@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 
 #include "vmm/base/log.h"
+#include "vmm/confine.h"
 #include "vmm/machine_private.h"
 #include "vmm/names.h"
 #include "vmm/terminal.h"
@@ -263,6 +264,13 @@ static int machine_make_memory(struct machine *machine, struct error *err)
 	return rc ? rc : kvm_set_memory(&machine->kvm, machine->mem, err);
 }
 
+static int machine_begin_vcpu(void *ctx)
+{
+	struct machine *machine = ctx;
+
+	return confine_vcpu(machine->confine);
+}
+
 static int machine_make_vcpus(struct machine *machine, struct error *err)
 {
 	struct vcpus_config config = {
@@ -271,6 +279,7 @@ static int machine_make_vcpus(struct machine *machine, struct error *err)
 		.pio = machine->buses[BUS_PIO],
 		.mmio = machine->buses[BUS_MMIO],
 		.host = &machine->host,
+		.begin = machine_begin_vcpu,
 		.crashed = machine_crashed,
 		.ctx = machine,
 	};
@@ -357,6 +366,9 @@ static int machine_make_vm(struct machine *machine, struct error *err)
 		rc = machine_make_routes(machine, err);
 	if (!rc)
 		rc = machine_make_vcpus(machine, err);
+	/* Processes of devices begin meanwhile. */
+	if (!rc)
+		rc = arch_load(machine->arch, err);
 	return rc ? rc : machine_make_devices(machine, err);
 }
 
@@ -386,6 +398,11 @@ static int machine_make(struct machine *machine, struct error *err)
 		rc = machine_make_arch(machine, err);
 	if (!rc)
 		rc = machine_open_devices(machine, err);
+	/* What was opened takes no rights to use. */
+	if (!rc)
+		rc = confine_new(&machine->confine, machine->options, err);
+	if (!rc)
+		rc = confine_rights(machine->confine, err);
 	if (!rc)
 		rc = machine_make_vm(machine, err);
 	return rc ? rc : arch_boot(machine->arch, err);
@@ -395,6 +412,7 @@ static int machine_make(struct machine *machine, struct error *err)
 static void machine_free(struct machine *machine)
 {
 	vcpus_free(machine->vcpus);
+	confine_free(machine->confine);
 	devices_free(machine->devices);
 	arch_free(machine->arch);
 	irq_routes_free(machine->irq_routes);
@@ -431,13 +449,18 @@ static int machine_go(struct machine *machine, struct error *err)
 	vcpus_go(machine->vcpus);
 	machine_tell(machine, MACHINE_STARTED);
 	machine_watch_silence(machine);
-	rc = loop_run(machine->loop);
+	rc = confine_main(machine->confine, err);
+	if (!rc) {
+		rc = loop_run(machine->loop);
+		if (rc)
+			error_set(err, -rc, "event loop: %s", strerror(-rc));
+	}
 	vcpus_stop(machine->vcpus);
 	machine->end = loop_now();
 	machine_drain_ports(machine);
 	machine_flush_ports(machine);
 	if (rc)
-		return error_set(err, -rc, "event loop: %s", strerror(-rc));
+		return rc;
 	if (machine->outcome.kind != OUTCOME_ERROR)
 		return 0;
 	*err = machine->error;

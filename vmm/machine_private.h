@@ -78,6 +78,7 @@ struct machine {
 	struct irq_routes *irq_routes;
 	struct arch *arch;
 	struct devices *devices;
+	struct confine *confine;
 	struct vcpus *vcpus;
 
 	/* Main thread. Times are loop_now(). */

@@ -206,7 +206,8 @@ static const struct option_key table_serial[] = {
 	{                                                                            \
 		.name = "restart", .type = OPTION_FLAG,                              \
 		.offset = offsetof(record, member.restart), .preset = "on",          \
-		.help = "start a process of its own again when it died",             \
+		.help = "start a process of its own again when it died, or look "    \
+			"for a --vhost-user backend again",                          \
 	}
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -578,8 +579,11 @@ const struct option option_table[] = {
 			"fs, net or rng",
 		.manual = "The program listens on the socket, and gets the "
 			  "guest's memory.\n"
-			  "When it ends, or is silent for a second, the "
-			  "device fails.",
+			  "When it ends, or is silent for a second, it is "
+			  "looked for there again.\n"
+			  "Until it is found, the guest's requests wait.\n"
+			  "The device fails if nobody can know what it had in "
+			  "hand, as with fs.",
 	},
 	{
 		.name = "sandbox",

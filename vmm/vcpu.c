@@ -226,7 +226,9 @@ static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
 	char name[16];
+	const struct vcpus_config *config = &vcpu->vcpus->config;
 	sigset_t kick;
+	int rc;
 
 	snprintf(name, sizeof(name), "vcpu%u", vcpu->index);
 	pthread_setname_np(pthread_self(), name);
@@ -234,8 +236,14 @@ static void *vcpu_thread(void *arg)
 	sigaddset(&kick, VCPU_KICK_SIGNAL);
 	pthread_sigmask(SIG_UNBLOCK, &kick, NULL);
 
-	while (vcpu_await_order(vcpu))
-		vcpu_run(vcpu);
+	rc = config->begin ? config->begin(config->ctx) : 0;
+	while (vcpu_await_order(vcpu)) {
+		if (!rc)
+			vcpu_run(vcpu);
+		else
+			vcpu_crash(vcpu, "its thread cannot be confined: %s",
+				   strerror(-rc));
+	}
 	return NULL;
 }
 

@@ -29,6 +29,10 @@ struct vcpus_config {
 	struct bus *pio;       /* borrowed */
 	struct bus *mmio;      /* borrowed */
 	struct host *host;     /* borrowed; for the notices of system events */
+	/* On the vCPU's thread, when that begins, while main makes the rest of
+	 * the machine. 0, or a negative errno: then it crashes instead of
+	 * running. NULL: nothing */
+	int (*begin)(void *ctx);
 	/* On the vCPU's thread, which then stops. */
 	void (*crashed)(void *ctx, const struct vcpu_crash *crash);
 	void *ctx;

@@ -56,7 +56,10 @@ struct arch {
 	struct kvm_vcpu_init model;
 	int vcpu_fds[ARCH_CPUS_MAX]; /* borrowed */
 	uint64_t mpidr[ARCH_CPUS_MAX];
-	bool booted; /* not in the power-on state any more */
+	bool started; /* the interrupt controllers */
+	bool booted;  /* not in the power-on state any more */
+	bool loaded;  /* the kernel is, and not entered yet: */
+	struct kernel_place place;
 
 	struct device_set devices;
 	/* Of devices: the ones that are spoken to. */
@@ -416,11 +419,18 @@ int arch_msi_route(const struct arch *arch, const struct host_msi *msi,
 /* --- vCPUs -----------------------------------------------------------------
  */
 
-/* All vCPUs are there: the interrupt controllers may begin. */
+/* All vCPUs and devices are there: the interrupt controllers may begin. */
 static int arch_start_gic(struct arch *arch, struct error *err)
 {
-	int rc = gic_start(arch->gic, arch->mpidr, err);
+	unsigned int spis = arch->gic_version == 3
+				    ? SPI_VIRTIO_MMIO + arch->virtio_mmio
+				    : SPI_COUNT;
+	int rc;
 
+	if (arch->started)
+		return 0;
+	arch->started = true;
+	rc = gic_start(arch->gic, arch->mpidr, spis, err);
 	return !rc && arch->its ? its_start(arch->its, err) : rc;
 }
 
@@ -446,8 +456,6 @@ int arch_vcpu_init(struct arch *arch, unsigned int index, int vcpu_fd,
 				  err);
 	if (!rc && index == 0)
 		rc = arch_check_kernel(arch, err);
-	if (!rc && index == arch->config.cpus - 1)
-		rc = arch_start_gic(arch, err);
 	if (rc)
 		error_prefix(err, "vCPU %u: ", index);
 	return rc;
@@ -532,23 +540,31 @@ static int arch_build_tables(struct arch *arch,
 			      err);
 }
 
+int arch_load(struct arch *arch, struct error *err)
+{
+	int rc = kernel_load(arch->kernel, arch->mem, &arch->place, err);
+
+	arch->loaded = !rc;
+	return rc;
+}
+
 int arch_boot(struct arch *arch, struct error *err)
 {
-	struct kernel_place place;
-	int rc = 0;
+	int rc = arch_start_gic(arch, err);
 
-	if (arch->booted)
+	if (!rc && arch->booted)
 		rc = arch_reset(arch, err);
 	arch->booted = true;
 	if (!rc)
 		rc = pci_bus_assign(arch->pci, err);
+	if (!rc && !arch->loaded)
+		rc = arch_load(arch, err);
+	arch->loaded = false;
 	if (!rc)
-		rc = kernel_load(arch->kernel, arch->mem, &place, err);
-	if (!rc)
-		rc = arch_build_tables(arch, &place, err);
+		rc = arch_build_tables(arch, &arch->place, err);
 	return rc ? rc
-		  : vcpu_boot_enter(arch->vcpu_fds[0], place.entry, place.fdt,
-				    err);
+		  : vcpu_boot_enter(arch->vcpu_fds[0], arch->place.entry,
+				    arch->place.fdt, err);
 }
 
 /* --- While it runs ---------------------------------------------------------
@@ -639,8 +655,10 @@ static int arch_check_state(struct arch *arch, const json_t *state,
 int arch_restore(struct arch *arch, const json_t *state, struct error *err)
 {
 	const json_t *vcpus = json_object_get(state, "vcpus");
-	int rc = arch_check_state(arch, state, err);
+	int rc = arch_start_gic(arch, err);
 
+	if (!rc)
+		rc = arch_check_state(arch, state, err);
 	for (unsigned int i = 0; i < arch->config.cpus && !rc; i++) {
 		rc = vcpu_state_restore(arch->vcpu_fds[i],
 					json_array_get(vcpus, i), err);

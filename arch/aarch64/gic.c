@@ -161,7 +161,6 @@ static int gic_place(const struct gic *gic, struct error *err)
 int gic_new(struct gic **out, int vm_fd, unsigned int version,
 	    unsigned int cpus, struct error *err)
 {
-	const uint32_t intids = GIC_INTIDS;
 	struct gic *gic = calloc(1, sizeof(*gic));
 	int rc;
 
@@ -173,9 +172,6 @@ int gic_new(struct gic **out, int vm_fd, unsigned int version,
 			     version == 3 ? KVM_DEV_TYPE_ARM_VGIC_V3
 					  : KVM_DEV_TYPE_ARM_VGIC_V2,
 			     &gic->dev_fd, "interrupt controller", err);
-	if (!rc)
-		rc = vgic_attr(gic->dev_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0,
-			       &intids, "number of interrupts", err);
 	if (!rc)
 		rc = gic_place(gic, err);
 	if (rc) {
@@ -213,6 +209,27 @@ static int gic_count_priorities(struct gic *gic, struct error *err)
 	return 0;
 }
 
+/*
+ * So many shared interrupts in whole registers. Each has some that a guest's
+ * driver writes while it boots, and each write is an exit.
+ */
+static int gic_set_count(struct gic *gic, unsigned int spis, struct error *err)
+{
+	const unsigned int words = (spis + 31) / 32;
+	const uint32_t intids = INTID_SPI + words * 32;
+
+	assert(spis > 0 && spis <= GIC_SPIS);
+	for (unsigned int i = 0; i < gic->regs.row_count; i++) {
+		struct vgic_row *row = &gic->rows[i];
+
+		/* The others are of a vCPU, or one of the whole. */
+		if (!row->per_cpu && row->count > 1)
+			row->count = row->count / GIC_WORDS * words;
+	}
+	return vgic_attr(gic->dev_fd, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &intids,
+			 "number of interrupts", err);
+}
+
 static int gic_note(struct gic *gic, struct error *err)
 {
 	gic->power_on = calloc(1, vgic_regs_size(&gic->regs));
@@ -221,7 +238,8 @@ static int gic_note(struct gic *gic, struct error *err)
 	return vgic_regs_read(&gic->regs, gic->power_on, err);
 }
 
-int gic_start(struct gic *gic, const uint64_t *mpidr, struct error *err)
+int gic_start(struct gic *gic, const uint64_t *mpidr, unsigned int spis,
+	      struct error *err)
 {
 	bool v3 = gic->version == 3;
 	int rc;
@@ -235,8 +253,10 @@ int gic_start(struct gic *gic, const uint64_t *mpidr, struct error *err)
 	memcpy(gic->rows, v3 ? gic_v3_rows : gic_v2_rows,
 	       gic->regs.row_count * sizeof(gic->rows[0]));
 	gic->regs.rows = gic->rows;
-	rc = gic_control(gic, KVM_DEV_ARM_VGIC_CTRL_INIT,
-			 "starting the interrupt controller", err);
+	rc = gic_set_count(gic, spis, err);
+	if (!rc)
+		rc = gic_control(gic, KVM_DEV_ARM_VGIC_CTRL_INIT,
+				 "starting the interrupt controller", err);
 	if (!rc && v3)
 		rc = gic_count_priorities(gic, err);
 	return rc ? rc : gic_note(gic, err);

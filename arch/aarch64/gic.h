@@ -37,10 +37,12 @@ int gic_new(struct gic **out, int vm_fd, unsigned int version,
 /**
  * gic_start() - Let it work, and note its power-on state.
  * @mpidr: of each vCPU, all of which have been made: MPIDR_EL1
+ * @spis: shared interrupts that there are, 1 to SPI_COUNT
  *
  * Before any of them runs. Return: 0, or what KVM says with @err set.
  */
-int gic_start(struct gic *gic, const uint64_t *mpidr, struct error *err);
+int gic_start(struct gic *gic, const uint64_t *mpidr, unsigned int spis,
+	      struct error *err);
 
 /**
  * gic_open() - Let an interrupt through to vCPU 0, as a guest's driver would.

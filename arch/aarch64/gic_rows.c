@@ -5,6 +5,10 @@
  * lines is an attribute of its own, and that GICD_IIDR comes first, since it
  * says by which rules the rest is meant.
  *
+ * KVM has no attribute for the level of a GICv2's lines: each device drives its
+ * own when it is restored, which comes after this; what was pending by the
+ * level is pending until it is taken, as a GICv2 has it for what software sets.
+ *
  * What KVM has as a constant is left out: GICD_STATUSR, GICR_STATUSR,
  * GICR_WAKER.
  */

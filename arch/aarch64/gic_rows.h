@@ -7,9 +7,11 @@
 
 #include "arch/aarch64/vgic_regs.h"
 
-/* Shared peripheral interrupts: SPI_COUNT in whole registers. */
-#define GIC_SPIS   128
-#define GIC_INTIDS (32 + GIC_SPIS)
+/* Shared peripheral interrupts of the tables: SPI_COUNT in whole registers. A
+ * row that is not per_cpu, and of more than one, is of so many times a word
+ * of 32. */
+#define GIC_WORDS 4
+#define GIC_SPIS  (GIC_WORDS * 32)
 
 extern const struct vgic_row gic_v3_rows[];
 extern const unsigned int gic_v3_row_count;

@@ -59,7 +59,7 @@ static int micro_vm_init_vcpu(struct micro_vm *vm, struct error *err)
 		ret = vcpu_reg_get(vm->kvm.vcpu_fd, VCPU_MPIDR_EL1, &mpidr,
 				   err);
 	if (!ret)
-		ret = gic_start(vm->gic, &mpidr, err);
+		ret = gic_start(vm->gic, &mpidr, MICRO_GSI + 1, err);
 	if (!ret)
 		ret = gic_open(vm->gic, MICRO_TIMER_INTID, err);
 	return ret ? ret : gic_open(vm->gic, INTID_SPI + MICRO_GSI, err);

@@ -55,6 +55,8 @@ struct arch {
 	struct vcpu_shape *shape; /* owned */
 	struct arch_vcpu vcpus[ARCH_CPUS_MAX];
 	bool booted; /* not in the power-on state any more */
+	bool loaded; /* the kernel is, and not entered yet: */
+	struct boot_entry entry;
 
 	struct device_set devices;
 	/* Of devices: the ones that are spoken to. */
@@ -472,11 +474,20 @@ static int arch_write_reset_vector(struct arch *arch, struct error *err)
 	return 0;
 }
 
-int arch_boot(struct arch *arch, struct error *err)
+/* The tables' root is in front of them (acpi_tables_place()). */
+int arch_load(struct arch *arch, struct error *err)
 {
 	struct memmap_entry map[ARCH_MEMMAP_MAX];
 	unsigned int count = arch_memmap(arch, map);
-	struct boot_entry entry;
+	int rc = kernel_load(arch->kernel, arch->mem, map, count, LAYOUT_ACPI,
+			     &arch->entry, err);
+
+	arch->loaded = !rc;
+	return rc;
+}
+
+int arch_boot(struct arch *arch, struct error *err)
+{
 	uint64_t rsdp;
 	int rc = 0;
 
@@ -489,10 +500,13 @@ int arch_boot(struct arch *arch, struct error *err)
 		rc = arch_build_tables(arch, &rsdp, err);
 	if (!rc)
 		rc = arch_write_reset_vector(arch, err);
-	if (!rc)
-		rc = kernel_load(arch->kernel, arch->mem, map, count, rsdp,
-				 &entry, err);
-	return rc ? rc : vcpu_boot(arch->vcpus[0].fd, arch->mem, &entry, err);
+	if (!rc && !arch->loaded)
+		rc = arch_load(arch, err);
+	arch->loaded = false;
+	if (rc)
+		return rc;
+	assert(rsdp == LAYOUT_ACPI);
+	return vcpu_boot(arch->vcpus[0].fd, arch->mem, &arch->entry, err);
 }
 
 /* --- While it runs ---------------------------------------------------------

@@ -15,20 +15,21 @@ bad()
 
 expect_bad()
 {
-	local name=$1 pattern=$2 status
+	local name=$1 pattern=$2 status lines
 
 	shift 2
 	"${limit[@]}" "${as[@]}" "$bantam" "$@" </dev/null >"$out" 2>"$err"
 	status=$?
+	mapfile lines <"$err"
 	if [ $status -ne 125 ]; then
 		not_ok "$name" "status $status, expected 125"
 	elif [ -s "$out" ]; then
 		not_ok "$name" 'something on stdout'
-	elif [ "$(wc -l <"$err")" -ne 1 ]; then
+	elif [ ${#lines[@]} -ne 1 ] || [[ ${lines[0]} != *$'\n' ]]; then
 		not_ok "$name" 'not one line on stderr'
-	elif ! grep -aq '^bantam: ' "$err"; then
+	elif [[ ${lines[0]} != 'bantam: '* ]]; then
 		not_ok "$name" 'the line does not begin with "bantam: "'
-	elif ! grep -aEq -- "$pattern" "$err"; then
+	elif ! has_line "$err" "$pattern"; then
 		not_ok "$name" "no \"$pattern\""
 	else
 		ok "$name"

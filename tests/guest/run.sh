@@ -16,6 +16,34 @@ for pair in 0:0 1:1 42:42 119:119 120:119 255:119; do
 		-a "status=${pair%:*}"
 done
 
+# --- The static program --------------------------------------------------------
+
+# What `make STATIC=1` made, which make check does: nothing else of a host's is
+# needed to start it, and its own SHA-256 is the one of --result.
+static=$PWD/build/x86_64-static/bantam
+
+static_program()
+{
+	local sum
+
+	if readelf -lW "$static" | grep -q INTERP; then
+		not_ok static_program 'it asks for an interpreter'
+		return
+	fi
+	read -r sum _ < <(sha256sum "$guests/exit.elf")
+	bantam=$static vm static_program 42 '' exit.elf --result "$tmp/static"
+	needs_kvm static_result || return 0
+	: >"$out"
+	grep -s "$sum" "$tmp/static" >"$out"
+	judge static_result 0 0 "$sum"
+}
+
+if [ -x "$static" ]; then
+	static_program
+elif [ "$B" = build/x86_64 ] && needs_kvm static_program; then
+	skip static_program "no $static: make STATIC=1"
+fi
+
 # --- The hand-over of each protocol --------------------------------------------
 
 dd if=/dev/urandom of="$tmp/initrd" bs=3001 count=1 status=none

@@ -1,8 +1,8 @@
 #!/bin/bash
-# The rig's tests from the host's side: check.sh [--arch ARCH] [--gic 2|3]
-# [PART...], the parts of parts.sh, or check.sh linux CASE... for some cases of
-# suite.sh alone. Makes what the parts need, boots the rig once and runs them in
-# it.
+# The rig's tests from the host's side: check.sh [--arch ARCH] [--name NAME]
+# [--gic 2|3] [PART...], the parts of parts.sh, or check.sh linux CASE... for some
+# cases of suite.sh alone. Makes what the parts need, boots the rig once and runs
+# them in it.
 #
 # Without parts: Linux, and where this host has no /dev/kvm that we may use, what
 # the groups unit, guest and script need one for; of another architecture than
@@ -10,17 +10,21 @@
 #
 # A rig that hangs is said to have, with the case and what its CPU was doing.
 # That case and what comes behind it run in a second rig; one that hangs again
-# has failed. $BANTAM is the program, $UNIT are the unit test programs.
+# has failed. NAME, by default ARCH, tells rigs apart that run side by side, and
+# is where they leave their things (see run.sh). $BANTAM is the program, $UNIT are
+# the unit test programs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/setup/modules.sh
 . tests/setup/modules.sh
 
 arch=$(uname -m)
+name=
 rig=()
 while [[ ${1-} == --* ]]; do
 	case $1 in
 	--arch) arch=${2:?} ;;
+	--name) name=${2:?} ;;
 	--gic) ;;
 	*)
 		echo "check.sh: no option '$1'" >&2
@@ -37,11 +41,12 @@ limit=${RIG_LIMIT:-1800} # seconds, all rigs together
 flavour=generic
 [[ $arch != x86_64 ]] || flavour=cloud
 kernel=cache/$arch/$flavour
-out=build/rig/$arch
+name=${name:-$arch}
+out=build/rig/$name
 [[ $arch == "$(uname -m)" ]] || export RIG_UNIT_EMULATED=y
 
 check_fail() {
-	echo "not ok rig: $1"
+	echo "not ok rig $name: $1"
 	exit 1
 }
 
@@ -131,8 +136,8 @@ check_again() {
 	local hung
 
 	hung=$(<"$out/part")
-	echo "skip: rig hung in $(check_where): see above; that case and what" \
-		"is left run in a second rig"
+	echo "skip: rig $name hung in $(check_where): see above; that case and" \
+		"what is left run in a second rig"
 	while [[ ${parts[0]} != "$hung" ]]; do
 		parts=("${parts[@]:1}")
 	done
@@ -166,8 +171,8 @@ if [[ $status -eq 126 && $(<"$out/part") != start ]]; then
 	check_again || status=$?
 fi
 case $status in
-126) echo "not ok rig: it hung in $(check_where)" ;;
-124) echo "not ok rig: no end in $limit s, in $(check_where)" ;;
-125) echo "not ok rig: it failed in $(check_where)" ;;
+126) echo "not ok rig $name: it hung in $(check_where)" ;;
+124) echo "not ok rig $name: no end in $limit s, in $(check_where)" ;;
+125) echo "not ok rig $name: it failed in $(check_where)" ;;
 esac
 exit "$status"

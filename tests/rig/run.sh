@@ -3,11 +3,12 @@
 # software CPU, whose AMD-V, or Arm EL2, is complete enough for KVM to run any
 # guest.
 #
-#   run.sh [--arch ARCH] [--gic 2|3] [--memory MIB] [--timeout SECONDS] [--silence SECONDS] [--] COMMAND...
+#   run.sh [--arch ARCH] [--name NAME] [--gic 2|3] [--memory MIB] [--timeout SECONDS] [--silence SECONDS] [--] COMMAND...
 #
 # The command sees this host's file system, in the same working directory, and
 # may write anywhere: the writes are dropped at the end, but for those below
-# $RIG_SHARE, which is build/rig/ARCH on both sides. It is root there, has no
+# $RIG_SHARE, which is build/rig/NAME on both sides, NAME being ARCH by default:
+# rigs that run at the same time have different ones. It is root there, has no
 # stdin, no network, one CPU, and a /dev/kvm that every user may open. $RIG_DISK
 # there is a disk of its own for whoever wants a block device: 256 MiB, empty,
 # with O_DIRECT and discard, 512 byte sectors on blocks of 4 KiB; $RIG_BAD_DISK is
@@ -37,6 +38,7 @@ run_usage() {
 }
 
 arch=$(uname -m)
+name=
 gic=3
 memory=2048
 limit=600
@@ -45,6 +47,7 @@ poke=${RIG_POKE:-1} # every so many seconds; see run_watch
 while [[ $# -gt 0 ]]; do
 	case $1 in
 	--arch) arch=${2:?} && shift 2 ;;
+	--name) name=${2:?} && shift 2 ;;
 	--gic) gic=${2:?} && shift 2 ;;
 	--memory) memory=${2:?} && shift 2 ;;
 	--timeout) limit=${2:?} && shift 2 ;;
@@ -61,11 +64,11 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/setup/modules.sh
 . tests/setup/modules.sh
 repo=$PWD
-share=$repo/build/rig/$arch
+share=$repo/build/rig/${name:-$arch}
 kernel=cache/$arch/generic
 root=/
 [[ $arch == "$(uname -m)" ]] || root=$repo/cache/$arch/root
-initramfs=$share/init.cpio
+initramfs=build/rig/$arch/init.cpio
 export RIG_SHARE=$share RIG_DISK=/dev/vda RIG_BAD_DISK=/dev/vdb
 
 # The rig's own initramfs, made anew when one of its sources is newer.
@@ -244,6 +247,8 @@ run_write_command "$@" >"$run/command"
 : >"$run/kernel"
 append="console=$tty quiet loglevel=4 panic=-1 mitigations=off nokaslr"
 append+=" unknown_nmi_panic"
+# Each level of page tables is one more to go through for each of a guest's.
+[[ $arch != x86_64 ]] || append+=" no5lvl"
 append+=" rig.repo=$repo rig.run=$run"
 [[ $root == / ]] || append+=" rig.foreign"
 nine=security_model=none,multidevs=remap

@@ -115,14 +115,19 @@ suite_tells() {
 
 # suite_read FD FILE PATTERN: as far as such a line, which is in `line` then.
 suite_read() {
-	local status=0
+	local status
 
-	while IFS= read -r -t "$line_limit" -u "$1" line; do
+	while :; do
+		IFS= read -r -t "$line_limit" -u "$1" line
+		status=$?
+		[[ $status -eq 0 ]] || break
 		line=${line%$'\r'}
 		printf '%s\n' "$line" >>"$2"
 		[[ ! $line =~ $3 ]] || return 0
-	done || status=$?
+	done
 	[[ $status -le 128 ]] || suite_fail "no line /$3/ in $line_limit s"
+	# What it said of its end.
+	timeout 5 cat <&"$messages" >>"$err"
 	suite_fail "no line /$3/ before the end"
 }
 

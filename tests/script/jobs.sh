@@ -16,19 +16,18 @@ job()
 	local name=$1 fd
 
 	shift
-	mkfifo "$tmp/$name.fifo"
+	[ -p "$tmp/$name.fifo" ] || mkfifo "$tmp/$name.fifo"
 	(exec "${limit[@]}" "$@" >"$tmp/$name.fifo" 2>"$tmp/$name.err") <&0 &
 	job_pid[$name]=$!
 	exec {fd}<"$tmp/$name.fifo"
 	job_fd[$name]=$fd
-	rm -f "$tmp/$name.fifo"
 }
 
 # job_line NAME PATTERN: read its output as far as a line that has PATTERN
 # (extended); the line is in $line then.
 job_line()
 {
-	while IFS= read -r -t 20 -u "${job_fd[$1]}" line; do
+	while IFS= read -r -t "$patience" -u "${job_fd[$1]}" line; do
 		line=${line%$'\r'}
 		printf '%s: %s\n' "$1" "$line" >>"$out"
 		[[ $line =~ $2 ]] && return 0
@@ -40,9 +39,11 @@ job_line()
 # job_end NAME: read the rest, wait; its status is the function's.
 job_end()
 {
-	local fd=${job_fd[$1]}
+	local fd=${job_fd[$1]} line
 
-	sed "s/^/$1: /" <&"$fd" >>"$out"
+	while IFS= read -r -u "$fd" line || [ -n "$line" ]; do
+		printf '%s: %s\n' "$1" "$line"
+	done >>"$out"
 	exec {fd}<&-
 	wait "${job_pid[$1]}"
 }

@@ -121,6 +121,10 @@ if [[ $# -lt 2 ]]; then
 fi
 arch=$1
 shift
+# Rigs that start side by side want the same ones.
+mkdir -p cache
+exec {lock}>cache/kernels.lock
+flock "$lock"
 apt_for "$arch"
 for flavour in "$@"; do
 	kernels_fetch "$flavour"

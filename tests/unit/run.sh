@@ -25,17 +25,24 @@ run_log() {
 	echo "$logs/unit${UNIT_NAME:+-$UNIT_NAME}.${name//\//.}.log"
 }
 
+# Its output into its log, and beside it the tenths of a second that it took.
 run_start() {
+	local started=${EPOCHREALTIME/./} status=0
+
 	# shellcheck disable=SC2086 # none is no word
 	timeout --kill-after=5 "$limit" $emulator "$1" \
-		>"$(run_log "$1")" 2>&1 </dev/null
+		>"$(run_log "$1")" 2>&1 </dev/null || status=$?
+	echo $(((${EPOCHREALTIME/./} - started) / 100000)) >"$(run_log "$1").took"
+	return "$status"
 }
 
 # run_judge PROGRAM STATUS: its lines.
 run_judge() {
-	local name=${1##*/tests/unit/} log status=$2 tally bad
+	local name=${1##*/tests/unit/} log status=$2 tally bad took
 
 	log=$(run_log "$1")
+	took=$(<"$log.took")
+	rm "$log.took"
 	grep '^skip: ' "$log" | grep -v "$no_kvm" || true
 	tally=$(sed -nE 's/^[0-9]+%: Checks: ([0-9]+), Failures: ([0-9]+), Errors: ([0-9]+)$/\1 \2 \3/p' \
 		"$log" | awk '{ n += $1; bad += $2 + $3 } END { print n+0, bad+0 }')
@@ -50,7 +57,7 @@ run_judge() {
 		bad=1
 	fi
 	if [[ $bad -eq 0 && $tally -gt 0 ]]; then
-		echo "ok*$tally $name"
+		echo "ok*$tally $name, $((took / 10)).$((took % 10)) s"
 		return 0
 	fi
 	[[ $tally -le $bad ]] || echo "ok*$((tally - bad)) $name"
@@ -66,7 +73,7 @@ run_judge() {
 # these.
 run_emulator_lacks() {
 	[[ $1 =~ /test_(block|block_file|devices_state|guest_mem|machine)$ ||
-		$1 =~ /test_(net_open|vhost_hostile|spawner|jail)$ ]]
+		$1 =~ /test_(net_open|vhost_hostile|spawner|jail|confine)$ ]]
 }
 
 # run_wanted PROGRAM: here, and not elsewhere.
@@ -80,6 +87,14 @@ run_wanted() {
 	fi
 	[[ -n ${RIG_UNIT_EMULATED-} ]] && run_emulator_lacks "$1" && return 0
 	grep -q kvm_test_available "tests/unit/${1##*/tests/unit/}.c"
+}
+
+# The programs, those first that take longest: nothing waits for one at the end.
+run_order() {
+	local long='/test_(unpack|block|vhost_hostile|block_file|pci_bars)$'
+
+	printf '%s\n' "${programs[@]}" | grep -E "$long" || true
+	printf '%s\n' "${programs[@]}" | grep -Ev "$long" || true
 }
 
 programs=()
@@ -98,17 +113,18 @@ if [[ -n $emulator || -n ${RIG_SHARE-} ]]; then
 fi
 mkdir -p "$logs"
 failed=0
-pids=()
+declare -A pids=()
 slots=$(nproc)
-for program in "${programs[@]}"; do
+mapfile -t order < <(run_order)
+for program in "${order[@]}"; do
 	[[ ${#pids[@]} -lt $slots ]] || wait -n || true
 	run_start "$program" &
-	pids+=("$!")
+	pids[$program]=$!
 done
-for i in "${!programs[@]}"; do
+for program in "${programs[@]}"; do
 	status=0
-	wait "${pids[i]}" || status=$?
-	run_judge "${programs[i]}" "$status"
+	wait "${pids[$program]}" || status=$?
+	run_judge "$program" "$status"
 done
 [[ $without -eq 0 ]] || echo "skip: $without programs that need a /dev/kvm:" \
 	"there is none here; \`make check\` runs them in the rig"

@@ -5,8 +5,10 @@
 #include "virtio/block_file.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <check.h>
@@ -395,6 +398,63 @@ START_TEST(ring_refuses_all_else)
 }
 END_TEST
 
+static bool pipe_hung_up(int fd, int ms)
+{
+	struct pollfd pollfd = {.fd = fd};
+
+	return poll(&pollfd, 1, ms) == 1 && pollfd.revents & POLLHUP;
+}
+
+/* In another process: a read that does not end, and a pipe that only the ring
+ * has any more. */
+static void ring_stall(int fd, int life, int ready)
+{
+	struct iovec iov = {buffer, sizeof(buffer)};
+	struct block_call call = {
+		.kind = BLOCK_CALL_READ, .iov = &iov, .iov_count = 1};
+	const int files[] = {fd, life};
+	struct block_uring *uring;
+
+	if (block_uring_new(&uring, files, 2,
+			    eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		_exit(1);
+	close(life);
+	block_uring_add(uring, &call);
+	block_uring_submit(uring);
+	if (write(ready, "", 1) != 1)
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+/* Who has the pipe's other end knows when nothing can land any more. */
+START_TEST(ring_holds_a_pipe_until_it_is_gone)
+{
+	int slow[2], life[2], ready[2];
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(slow, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(life, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		ring_stall(slow[0], life[1], ready[1]);
+	close(life[1]);
+	close(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert(!pipe_hung_up(life[0], 0));
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	ck_assert(pipe_hung_up(life[0], 10000));
+	close(life[0]);
+	close(ready[0]);
+	close(slow[0]);
+	close(slow[1]);
+}
+END_TEST
+
 /* Letting go of what it has is all: block_uring_free() does. */
 START_TEST(ring_refuses_to_register_more)
 {
@@ -605,6 +665,7 @@ static void add_all(TCase *tc)
 	tcase_add_test(tc, cancel_drops_what_has_not_begun);
 	tcase_add_test(tc, engine_is_threads_where_io_uring_is_refused);
 	tcase_add_test(tc, ring_refuses_all_else);
+	tcase_add_test(tc, ring_holds_a_pipe_until_it_is_gone);
 	tcase_add_test(tc, ring_refuses_to_register_more);
 	if (have_loop_devices())
 		tcase_add_loop_test(tc, device_discards_and_zeroes, 0, 2);

@@ -29,6 +29,7 @@
 #include "tests/unit/support/model_driver.h"
 #include "virtio/block.h"
 #include "virtio/console.h"
+#include "virtio/net_user.h"
 #include "virtio/rng.h"
 #include "virtio/seccomp.h"
 #include "virtio/table.h"
@@ -46,7 +47,7 @@ static struct child *child;
 static struct virtio_resources resources;
 static struct virtio_open child_open_args;
 static struct model_driver guest;
-static char dir[64], path[96];
+static char dir[64], path[4096];
 static bool restart;
 static unsigned int sandbox;
 static unsigned int events[3];
@@ -129,6 +130,35 @@ static void make_rng(void)
 	static const struct virtio_rng_options options;
 
 	make("rng", open_rng, &options);
+}
+
+static int open_net(const struct virtio_open *open,
+		    struct virtio_resources *out, struct error *err)
+{
+	return open_child("net", open, out, err);
+}
+
+/* With a passt of the test's, which is ready and stays. */
+static void make_net(void)
+{
+	static const char script[] = "#!/bin/sh\necho $$\nexec sleep 1000\n";
+	static struct virtio_net_options options;
+	int fd;
+
+	disk_make_dir(dir, sizeof(dir), "/tmp");
+	snprintf(path, sizeof(path), "%s/passt", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, script, strlen(script)),
+			 (ssize_t)strlen(script));
+	close(fd);
+	snprintf(path, sizeof(path), "%s:%s", dir, getenv("PATH"));
+	setenv("PATH", path, 1);
+	options = (struct virtio_net_options){
+		.kind = VIRTIO_NET_USER,
+		.queues = 1,
+	};
+	make("net", open_net, &options);
 }
 
 static void make_block(void)
@@ -363,6 +393,51 @@ START_TEST(death_is_noticed_as_latency_alone)
 }
 END_TEST
 
+static bool passt_is_reaped(void *ctx)
+{
+	const int fd = *(const int *)ctx;
+	siginfo_t info;
+
+	return waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOWAIT | WNOHANG) <
+		       0 &&
+	       errno == ECHILD;
+}
+
+static void kill_passt(void)
+{
+	ck_assert_int_eq(syscall(SYS_pidfd_send_signal,
+				 resources.fds[NET_USER_PID], SIGKILL, NULL, 0),
+			 0);
+}
+
+START_TEST(death_of_net_replaces_its_passt)
+{
+	uint64_t one = 1;
+	uint8_t mac[2][6];
+	int old;
+
+	make_net();
+	virtio_device_lock(guest.device);
+	virtio_device_read_config_locked(guest.device, 0, mac[0], 6);
+	virtio_device_unlock(guest.device);
+	old = fcntl(resources.fds[NET_USER_PID], F_DUPFD_CLOEXEC, 0);
+	kill(child_pid(NULL), SIGKILL);
+	ck_assert(model_driver_wait(&guest, has_restarted, &one));
+	ck_assert(passt_is_reaped(&old));
+	close(old);
+	virtio_device_lock(guest.device);
+	virtio_device_read_config_locked(guest.device, 0, mac[1], 6);
+	virtio_device_unlock(guest.device);
+	ck_assert_mem_eq(mac[0], mac[1], 6);
+	/* One that dies alone is no zombie either. */
+	old = resources.fds[NET_USER_PID];
+	ck_assert(!passt_is_reaped(&old));
+	kill_passt();
+	ck_assert(model_driver_wait(&guest, passt_is_reaped, &old));
+	finish();
+}
+END_TEST
+
 /* What is silent is found out by whoever waits for it. */
 START_TEST(silence_at_a_reset_brings_another)
 {
@@ -413,6 +488,48 @@ START_TEST(death_without_restart_needs_reset_and_says_why)
 	ck_assert_uint_eq(events[CHILD_DIED], 1);
 	ck_assert_uint_eq(events[CHILD_FAILED], 1);
 	finish();
+}
+END_TEST
+
+/* In a process of its own, which is killed: tell who there is, and stay. */
+static void be_main(int out)
+{
+	pid_t pids[2];
+
+	setup();
+	make_rng();
+	pids[0] = child_pid(NULL);
+	pids[1] = spawner_pid(spawner);
+	ck_assert_int_eq(write(out, pids, sizeof(pids)), sizeof(pids));
+	for (;;)
+		pause();
+}
+
+START_TEST(death_of_main_takes_all_with_it)
+{
+	struct pollfd ends[2] = {{.events = POLLIN}, {.events = POLLIN}};
+	pid_t pids[2], parent;
+	int out[2];
+
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+	parent = fork();
+	if (parent == 0)
+		be_main(out[1]);
+	close(out[1]);
+	ck_assert_int_eq(read(out[0], pids, sizeof(pids)), sizeof(pids));
+	for (unsigned int i = 0; i < 2; i++) {
+		ends[i].fd = (int)syscall(SYS_pidfd_open, pids[i], 0);
+		ck_assert_int_ge(ends[i].fd, 0);
+		ck_assert_int_eq(poll(&ends[i], 1, 0), 0);
+	}
+	kill(parent, SIGKILL);
+	ck_assert_int_eq(waitpid(parent, NULL, 0), parent);
+	for (unsigned int i = 0; i < 2; i++) {
+		ck_assert_int_eq(poll(&ends[i], 1, 30000), 1);
+		close(ends[i].fd);
+	}
+	close(out[0]);
+	spawner_free(spawner);
 }
 END_TEST
 
@@ -597,9 +714,11 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, command_that_there_is_not_is_refused_by_name);
 	tcase_add_test(tcase, command_to_who_is_silent_ends_it);
 	tcase_add_test(tcase, death_is_noticed_as_latency_alone);
+	tcase_add_test(tcase, death_of_net_replaces_its_passt);
 	tcase_add_test(tcase, silence_at_a_reset_brings_another);
 	tcase_add_test(tcase, death_again_and_again_fails_the_device);
 	tcase_add_test(tcase, death_without_restart_needs_reset_and_says_why);
+	tcase_add_test(tcase, death_of_main_takes_all_with_it);
 	tcase_add_test(tcase, new_of_a_bad_description_says_what_is_wrong);
 	tcase_add_test(tcase, violation_ends_the_process_and_is_named);
 	tcase_add_test(tcase, violation_with_log_goes_on_and_is_named);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -343,6 +344,50 @@ START_TEST(stop_before_run_ends_it_at_once)
 }
 END_TEST
 
+static void on_edge(void *ctx, uint32_t events)
+{
+	(void)events;
+	trace_add(*(const char *)ctx);
+	loop_stop(loop);
+}
+
+START_TEST(stop_before_edges_keeps_them_for_the_next_run)
+{
+	struct loop_fd *source;
+
+	for (int i = 0; i < 2; i++) {
+		int fd = eventfd(1, EFD_CLOEXEC);
+
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(loop_fd_add(loop, &source, fd,
+					     EPOLLIN | EPOLLET, on_edge, A),
+				 0);
+	}
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_str_eq(trace, "a");
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_str_eq(trace, "aa");
+	run_once();
+	ck_assert_str_eq(trace, "aa");
+}
+END_TEST
+
+START_TEST(edge_of_an_unread_eventfd_comes_with_each_write)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct loop_fd *source;
+
+	ck_assert_int_eq(
+		loop_fd_add(loop, &source, fd, EPOLLIN | EPOLLET, on_fd, A), 0);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(eventfd_write(fd, 1), 0);
+		run_once();
+		run_once();
+	}
+	ck_assert_str_eq(trace, "aaa");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("loop");
@@ -365,6 +410,8 @@ int main(void)
 	tcase_add_test(tcase, wake_send_many_before_run_is_one_call);
 	tcase_add_test(tcase, wake_remove_in_own_callback_is_safe);
 	tcase_add_test(tcase, stop_before_run_ends_it_at_once);
+	tcase_add_test(tcase, stop_before_edges_keeps_them_for_the_next_run);
+	tcase_add_test(tcase, edge_of_an_unread_eventfd_comes_with_each_write);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -326,7 +326,7 @@ START_TEST(new_with_random_regions_stays_in_bounds)
 	virtqueue_chain_free(pop_number(0));
 	virtqueue_chain_free(pop_number(1));
 	good = shared;
-	for (unsigned int i = 0; i < 20000; i++) {
+	for (unsigned int i = 0; i < 5000; i++) {
 		unsigned int popped = 0;
 
 		shared = good;
@@ -374,7 +374,7 @@ START_TEST(new_with_a_region_that_changes_stays_in_bounds)
 	config.inflight = region;
 	racing = true;
 	ck_assert_int_eq(pthread_create(&thread, NULL, race_run, region), 0);
-	for (unsigned int i = 0; i < 30000; i++) {
+	for (unsigned int i = 0; i < 3000; i++) {
 		struct virtqueue_chain *chain;
 		unsigned int popped = 0;
 

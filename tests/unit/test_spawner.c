@@ -92,9 +92,8 @@ static int child_begin(int channel)
 }
 
 static const struct jail_child_role roles[] = {
-	{"echo", child_echo},	{"stay", child_stay},
-	{"fds", child_fds}, {"process", child_process},
-	{"begin", child_begin}, {NULL, NULL},
+	{"echo", child_echo},	    {"stay", child_stay},   {"fds", child_fds},
+	{"process", child_process}, {"begin", child_begin}, {NULL, NULL},
 };
 
 /* --- Cases -----------------------------------------------------------------

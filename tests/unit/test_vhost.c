@@ -503,6 +503,53 @@ START_TEST(reset_with_a_lost_backend_fails_at_activation)
 }
 END_TEST
 
+/* Who listens at a socket is looked for again. */
+START_TEST(lost_backend_at_a_socket_is_found_again)
+{
+	static struct virtio_block_options options;
+
+	start_block(false, 2, _i);
+	options = (struct virtio_block_options){.file = path, .queues = 2};
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	block_check(3);
+	for (unsigned int i = 0; i < 3; i++) {
+		vhost_server_halt(&server);
+		model_driver_settle(&guest);
+		vhost_server_again(&server, &virtio_block_ops, &options, false);
+		/* Waits for as long as it takes. */
+		block_check(10 + i);
+	}
+	ck_assert_uint_eq(guest.needs_resets, 0);
+	ck_assert_int_eq(device_state(), VIRTIO_DEVICE_ACTIVE);
+	finish();
+}
+END_TEST
+
+/* But not for ever, if it is lost again and again. */
+START_TEST(lost_backend_at_a_socket_too_often_needs_reset)
+{
+	static struct virtio_rng_options options;
+	unsigned int rounds = 0;
+
+	start_rng(false);
+	model_driver_start(&guest, MODEL_DRIVER_ALL);
+	while (!guest.needs_resets && rounds < 10) {
+		vhost_server_halt(&server);
+		model_driver_settle(&guest);
+		vhost_server_again(&server, &virtio_rng_ops, &options, false);
+		if (guest.needs_resets)
+			break;
+		model_driver_give(&guest, 0, model_driver_alloc(&guest, 16), 16,
+				  true);
+		ck_assert_uint_eq(model_driver_collect(&guest, 0).len, 16);
+		rounds++;
+	}
+	ck_assert_uint_eq(rounds, 5);
+	ck_assert_int_eq(device_state(), VIRTIO_DEVICE_FAILED);
+	finish();
+}
+END_TEST
+
 /* --- Options ----------------------------------------------------------- */
 
 START_TEST(open_bad_options_are_refused_by_name)
@@ -568,6 +615,9 @@ int main(void)
 	tcase_add_test(rings, activate_net_whole_sends_and_tells_of_the_link);
 	tcase_add_test(rings, lost_backend_needs_reset_and_stays_lost);
 	tcase_add_test(rings, reset_with_a_lost_backend_fails_at_activation);
+	tcase_add_loop_test(rings, lost_backend_at_a_socket_is_found_again, 0,
+			    2);
+	tcase_add_test(rings, lost_backend_at_a_socket_too_often_needs_reset);
 	suite_add_tcase(suite, rings);
 	tcase_add_loop_test(
 		state, restore_whole_block_goes_on_in_another_backend, 0, 2);

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <linux/virtio_blk.h>
 #include <linux/virtio_console.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -513,6 +514,28 @@ START_TEST(reconnect_at_any_moment_loses_nothing)
 }
 END_TEST
 
+/* What the lost one used just before may have had no interrupt; what came in
+ * between, no kick. */
+START_TEST(reconnect_kicks_and_interrupts_each_ring)
+{
+	eventfd_t count;
+
+	begin(_i);
+	check_works(1);
+	for (unsigned int i = 0; i < 2; i++)
+		(void)eventfd_read(virtio_device_call_fd(guest.device, i),
+				   &count);
+	lose();
+	bring();
+	for (unsigned int i = 0; i < 2; i++)
+		ck_assert_int_eq(
+			eventfd_read(virtio_device_call_fd(guest.device, i),
+				     &count),
+			0);
+	finish();
+}
+END_TEST
+
 /* --- While it waits ---------------------------------------------------- */
 
 START_TEST(reset_while_waiting_begins_anew_with_the_next_backend)
@@ -986,6 +1009,10 @@ START_TEST(reconnect_net_has_what_the_driver_set)
 	json_decref(after);
 	/* A reset takes all of it away, also from the one after. */
 	model_driver_reset(&guest);
+	virtio_device_lock(guest.device);
+	virtio_device_read_config_locked(guest.device, 0, seen, sizeof(seen));
+	virtio_device_unlock(guest.device);
+	ck_assert_mem_eq(seen, net_driver_mac, sizeof(seen));
 	model_driver_start(&guest, MODEL_DRIVER_ALL);
 	lose();
 	bring();
@@ -1082,6 +1109,8 @@ int main(void)
 	tcase_add_loop_test(rings, wake_with_a_dead_backend_waits, 0, 2);
 	tcase_add_loop_test(rings, reconnect_while_asleep_snapshots_and_wakes,
 			    0, 2);
+	tcase_add_loop_test(rings, reconnect_kicks_and_interrupts_each_ring, 0,
+			    2);
 	suite_add_tcase(suite, rings);
 	tcase_add_loop_test(other, reconnect_to_less_is_refused_by_name, 0, 2);
 	tcase_add_test(other, reconnect_other_configuration_is_told);

@@ -487,14 +487,16 @@ static struct {
 	pthread_t thread;
 	enum lie lie;
 	uint32_t from; /* request */
-	uint64_t protocol;
+	uint64_t protocol, features;
+	volatile int request_fd; /* for requests of its own; -1 */
+	unsigned int delay;	 /* ms, before it answers that request */
 } liar;
 
 static uint64_t liar_value(uint32_t request)
 {
 	switch (request) {
 	case VHOST_USER_GET_FEATURES:
-		return FEATURES;
+		return FEATURES | liar.features;
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
 		return liar.protocol;
 	case VHOST_USER_GET_QUEUE_NUM:
@@ -556,6 +558,8 @@ static bool liar_answer(int fd, const struct vhost_user_message *request)
 	};
 	const uint32_t half = request->request;
 
+	if (lies && liar.delay)
+		poll(NULL, 0, (int)liar.delay);
 	if (row->reply.max == 0 && !(request->flags & VHOST_USER_NEED_REPLY))
 		return !lies || liar.lie != LIE_HANG_UP;
 	if (request->request == VHOST_USER_GET_VRING_BASE)
@@ -586,6 +590,10 @@ static void *liar_run(void *ctx)
 		while (vhost_user_receive(fd, soon(), &message) == 0) {
 			bool on = liar_answer(fd, &message);
 
+			if (message.request == VHOST_USER_SET_BACKEND_REQ_FD)
+				liar.request_fd =
+					vhost_user_message_take_fd(&message, 0);
+
 			vhost_user_message_fini(&message);
 			if (!on)
 				break;
@@ -600,6 +608,9 @@ static void liar_start(enum lie lie, uint32_t from)
 
 	liar.lie = lie;
 	liar.from = from;
+	liar.features = 0;
+	liar.delay = 0;
+	liar.request_fd = -1;
 	liar.protocol = VHOST_USER_PROTOCOL(REPLY_ACK) |
 			VHOST_USER_PROTOCOL(MQ) | VHOST_USER_PROTOCOL(STATUS) |
 			VHOST_USER_PROTOCOL(RESET_DEVICE) |
@@ -623,6 +634,8 @@ static void liar_stop(void)
 	close(liar.listen_fd);
 	unlink(liar.path);
 	rmdir(liar.dir);
+	if (liar.request_fd >= 0)
+		close(liar.request_fd);
 }
 
 static struct virtio_vhost_options liar_options(void)
@@ -636,12 +649,39 @@ static struct virtio_vhost_options liar_options(void)
 static struct loop *loop;
 static struct guest_mem *mem;
 
+/* --- A keeper, for those that want one --------------------------------- */
+
+static bool kept;
+static unsigned int losses;
+
+static bool note_loss(void *ctx, const char *why)
+{
+	(void)ctx;
+	ck_assert(why[0]);
+	losses++;
+	return true;
+}
+
+static int create_kept(void **self, struct virtio_device *device,
+		       const struct virtio_resources *resources,
+		       struct error *err)
+{
+	const struct vhost_frontend_keeper keeper = {.lost = note_loss};
+	int ret =
+		vhost_frontend_ops("rng")->create(self, device, resources, err);
+
+	if (ret == 0 && kept)
+		vhost_frontend_keep(*self, &keeper);
+	return ret;
+}
+
 /* Return: what virtio_device_new() says. */
 static int make(struct virtio_device **out, struct virtio_resources *resources,
 		struct error *err)
 {
 	struct virtio_vhost_options options = liar_options();
-	const struct virtio_device_ops *ops = vhost_frontend_ops("rng");
+	static struct virtio_device_ops kept_ops;
+	const struct virtio_device_ops *ops = &kept_ops;
 	const struct virtio_open open = {.option = "--vhost-user rng",
 					 .options = &options};
 	const struct virtio_device_config config = {
@@ -652,6 +692,8 @@ static int make(struct virtio_device **out, struct virtio_resources *resources,
 		.resources = resources,
 	};
 
+	kept_ops = *vhost_frontend_ops("rng");
+	kept_ops.create = create_kept;
 	options.socket = liar.path;
 	ck_assert_msg(ops->open(&open, resources, err) == 0, "%s", err->text);
 	/* Nobody looks there for another. */
@@ -802,6 +844,103 @@ START_TEST(snapshot_descriptor_of_the_backend_is_refused)
 }
 END_TEST
 
+/*
+ * A backend that keeps no in-flight region hangs up, with a keeper there:
+ * another can go on if nothing was in flight, and if the rings say so.
+ */
+START_TEST(lost_without_inflight_region_goes_on_if_nothing_is_in_flight)
+{
+	const bool busy = _i == 1, packed = _i == 2;
+	const struct ring_driver_options ring = {
+		.base = 0x10000, .size = 8, .packed = packed};
+	const struct ring_driver_chain chain = {.writable = {{0x20000, 16}},
+						.writable_count = 1};
+	struct virtio_resources resources = {NULL};
+	struct virtio_device *device = NULL;
+	struct virtqueue_config config;
+	struct ring_driver *driver;
+	struct error err = {""};
+	const uint64_t packed_bit = UINT64_C(1) << 34;
+
+	loop_new(&loop);
+	mem = ring_driver_mem(4);
+	kept = true;
+	losses = 0;
+	liar_start(LIE_HANG_UP, VHOST_USER_GET_VRING_BASE);
+	liar.features = packed_bit;
+	ck_assert_msg(make(&device, &resources, &err) == 0, "%s", err.text);
+	driver = ring_driver_new(mem, &ring);
+	ring_driver_config(driver, &config);
+	virtio_device_lock(device);
+	virtio_device_ack_features_locked(
+		device, UINT64_C(1) << 32 | (packed ? packed_bit : 0));
+	ck_assert_int_eq(virtio_device_activate_locked(device, &config, 1), 0);
+	if (busy) {
+		ck_assert_int_ge(ring_driver_add(driver, &chain), 0);
+		ring_driver_publish(driver);
+	}
+	/* It is found out here. */
+	ck_assert_int_lt(virtio_device_sleep_locked(device), 0);
+	ck_assert_uint_eq(losses, !busy && !packed);
+	ck_assert_int_eq(virtio_device_state_locked(device),
+			 losses ? VIRTIO_DEVICE_ACTIVE : VIRTIO_DEVICE_FAILED);
+	virtio_device_unlock(device);
+	virtio_device_free(device);
+	virtio_resources_fini(&resources);
+	ring_driver_free(driver);
+	liar_stop();
+	loop_free(loop);
+	guest_mem_free(mem);
+}
+END_TEST
+
+static void stop_loop(void *ctx)
+{
+	loop_stop(ctx);
+}
+
+/* A backend that asks for many things at once and is slow in each: all of that
+ * together is one operation, with one deadline, since the device is locked. */
+START_TEST(requested_many_slow_ones_have_one_deadline)
+{
+	const struct vhost_user_message change = {
+		.request = VHOST_USER_BACKEND_CONFIG_CHANGE_MSG};
+	struct virtio_resources resources = {NULL};
+	struct virtio_device *device = NULL;
+	struct loop_timer *timer;
+	struct error err = {""};
+	int64_t begun;
+
+	loop_new(&loop);
+	ck_assert_int_eq(loop_timer_add(loop, &timer, stop_loop, loop), 0);
+	mem = ring_driver_mem(4);
+	/* No lie; just late. */
+	liar_start(LIES, VHOST_USER_GET_STATUS);
+	liar.delay = 300;
+	liar.protocol |=
+		VHOST_USER_PROTOCOL(BACKEND_REQ) | VHOST_USER_PROTOCOL(CONFIG);
+	ck_assert_msg(make(&device, &resources, &err) == 0, "%s", err.text);
+	ck_assert_int_ge(liar.request_fd, 0);
+	for (unsigned int i = 0; i < 16; i++)
+		put(liar.request_fd, &change);
+	begun = loop_now();
+	for (unsigned int i = 0; i < 4; i++) {
+		loop_timer_set(timer, 0);
+		loop_run(loop);
+	}
+	ck_assert_int_lt(loop_now() - begun, 3 * VHOST_USER_DEADLINE / 2);
+	virtio_device_lock(device);
+	ck_assert_int_eq(virtio_device_state_locked(device),
+			 VIRTIO_DEVICE_FAILED);
+	virtio_device_unlock(device);
+	virtio_device_free(device);
+	virtio_resources_fini(&resources);
+	liar_stop();
+	loop_free(loop);
+	guest_mem_free(mem);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("vhost_hostile");
@@ -831,6 +970,11 @@ int main(void)
 		LIES * (int)(sizeof(activations) / sizeof(activations[0])));
 	tcase_add_test(back, sleep_impossible_base_is_an_error);
 	tcase_add_test(back, snapshot_descriptor_of_the_backend_is_refused);
+	tcase_add_loop_test(
+		back,
+		lost_without_inflight_region_goes_on_if_nothing_is_in_flight, 0,
+		3);
+	tcase_add_test(back, requested_many_slow_ones_have_one_deadline);
 	suite_add_tcase(suite, back);
 	tcase_set_timeout(front, 30);
 	tcase_set_timeout(back, 30);

@@ -45,12 +45,6 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&log_level, (int)level, memory_order_relaxed);
 }
 
-enum log_level log_get_level(void)
-{
-	return (enum log_level)atomic_load_explicit(&log_level,
-						    memory_order_relaxed);
-}
-
 void log_set_sink(log_sink_fn *fn, void *ctx)
 {
 	log_sink.fn = fn;

@@ -21,9 +21,6 @@ enum log_level {
  */
 void log_set_level(enum log_level level);
 
-/* What it is set to. Any thread. */
-enum log_level log_get_level(void);
-
 /* Takes a line, without prefix and newline, that is wanted; as it was said.
  * Keeps errno. */
 typedef void log_sink_fn(void *ctx, enum log_level level, const char *text);

@@ -10,8 +10,8 @@
  * when they are due, those that are not armed at its end. A machine has a
  * handful of each, so that singly linked lists do.
  *
- * Everything is level-triggered: what one turn leaves undone, or loop_stop()
- * skips, is reported again.
+ * What loop_stop() leaves of an array is called when the loop runs again: an
+ * edge (EPOLLET) is reported only once.
  */
 #include "vmm/base/loop.h"
 
@@ -59,6 +59,9 @@ struct loop {
 	bool running;
 	bool stop;
 	bool removed; /* some of fds are */
+	/* What epoll_wait(2) reported, and how far it has been called. */
+	struct epoll_event events[LOOP_EVENTS];
+	int count, at;
 	struct loop_fd *fds;
 	struct loop_wake *wakes;
 	struct loop_timer *timers; /* ascending by due */
@@ -163,21 +166,34 @@ static void loop_run_timers(struct loop *loop)
 	}
 }
 
-static int loop_turn(struct loop *loop)
+static int loop_wait(struct loop *loop)
 {
-	struct epoll_event events[LOOP_EVENTS];
 	int count;
 
 	loop_reap(loop);
-	count = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS,
+	count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS,
 			   loop_timeout(loop));
 	if (count < 0 && errno != EINTR)
 		return -errno;
-	for (int i = 0; i < count && !loop->stop; i++) {
-		struct loop_fd *source = events[i].data.ptr;
+	loop->count = count > 0 ? count : 0;
+	loop->at = 0;
+	return 0;
+}
+
+static int loop_turn(struct loop *loop)
+{
+	if (loop->at == loop->count) {
+		int ret = loop_wait(loop);
+
+		if (ret < 0)
+			return ret;
+	}
+	while (loop->at < loop->count && !loop->stop) {
+		const struct epoll_event *event = &loop->events[loop->at++];
+		struct loop_fd *source = event->data.ptr;
 
 		if (source->fn)
-			source->fn(source->ctx, events[i].events);
+			source->fn(source->ctx, event->events);
 	}
 	loop_run_timers(loop);
 	return 0;

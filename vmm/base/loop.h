@@ -34,8 +34,9 @@ typedef void loop_fd_fn(void *ctx, uint32_t events);
  * loop_fd_add() - Call @fn when @fd is ready.
  * @out: the source, for loop_fd_set() and loop_fd_remove()
  * @fd: borrowed; must stay open until the source is removed
- * @events: EPOLLIN, EPOLLOUT, both, or 0 for none at present (level-triggered;
- *          EPOLLERR and EPOLLHUP are reported with 0, too)
+ * @events: EPOLLIN, EPOLLOUT, both, or 0 for none at present (EPOLLERR and
+ *          EPOLLHUP are reported with 0, too); level-triggered, or with
+ *          EPOLLET once for each write
  *
  * Return: 0, -EPERM for a regular file or other fd that epoll(7) refuses,
  * -ENOMEM, or what epoll_ctl(2) says.

@@ -31,6 +31,42 @@ struct syscall_rule {
 	unsigned int errnum;
 };
 
+/* For tables of rules: of a call by its name, whatever its arguments. */
+#define SYSCALL_RULE(call, why)                       \
+	{                                             \
+		.number = SYS_##call, .reason = (why) \
+	}
+
+/* With an argument that is `value` as far as `bits` goes. */
+#define SYSCALL_RULE_IF(call, arg, bits, value, why)             \
+	{                                                        \
+		.number = SYS_##call, .reason = (why), .args = { \
+			{.index = (arg),                         \
+			 .mask = (bits),                         \
+			 .expected = (uint64_t)(value)}          \
+		}                                                \
+	}
+
+/* With a first argument that is the process itself, and one more. A mask of 0
+ * for that: no matter. */
+#define SYSCALL_RULE_SELF(call, arg, bits, value, why)           \
+	{                                                        \
+		.number = SYS_##call, .reason = (why), .args = { \
+			{.mask = UINT32_MAX, .self = true},      \
+			{.index = (arg),                         \
+			 .mask = (bits),                         \
+			 .expected = (uint64_t)(value)}          \
+		}                                                \
+	}
+
+/* That is not made, and fails. */
+#define SYSCALL_RULE_FAILS(call, error, why)                             \
+	{                                                                \
+		.number = SYS_##call, .reason = (why), .errnum = (error) \
+	}
+
+#define SYSCALL_RULES(rules) (sizeof(rules) / sizeof((rules)[0]))
+
 struct syscall_list {
 	const struct syscall_list *base; /* its rules are part of it, or NULL */
 	const struct syscall_rule *rules;

@@ -2,9 +2,10 @@
 # vhost-user: Linux under bantam with disks that other programs serve, and
 # QEMU's guests with devices that bantam serves.
 
-# vhost_serve NAME COMMAND...: that program in the background, as an ordinary
-# user, until it listens at $work/NAME.sock; `server` is its process.
-vhost_serve() {
+# vhost_listen NAME COMMAND...: that program in the background, as an ordinary
+# user, until it listens at $work/NAME.sock; `server` is its process. Fails if
+# it ends before.
+vhost_listen() {
 	local name=$1 tries
 
 	shift
@@ -17,7 +18,12 @@ vhost_serve() {
 		kill -0 "$server" 2>/dev/null || break
 		sleep 0.1
 	done
-	suite_fail "$name does not listen: $(tail -n 3 "$work/$name.log")"
+	return 1
+}
+
+vhost_serve() {
+	vhost_listen "$@" ||
+		suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
 }
 
 # vhost_end NAME: end it; bantam has to say that all is well.
@@ -98,29 +104,103 @@ addr.type=unix,addr.path=$work/qsd.sock"
 	wait "$server"
 }
 
-# Its backend is killed: the device fails, and nothing else does.
-case_vhost_death() {
+# vhost_kill: the backend, from outside, in the middle of whatever it does.
+vhost_kill() {
+	pkill -KILL -P "$server" || kill -KILL "$server"
+	wait "$server" || true
+}
+
+# vhost_serve_again NAME COMMAND...: the kernel does a killed one's requests
+# before its image is free.
+vhost_serve_again() {
+	local tries
+
+	for ((tries = 0; tries < 20; tries++)); do
+		! vhost_listen "$@" || return 0
+		wait "$server" || true
+	done
+	suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
+}
+
+# vhost_killed PACKED: three times in the middle of fio's verified writes, the
+# backend is killed, and another takes its place; the guest sees no error.
+vhost_killed() {
+	local packed=$1 i
+	local command=("$bantam" device block --disk "$work/disk$packed"
+		--socket "$work/block.sock")
+
 	devices_image disk 128
 	chmod 0777 "$work"
-	vhost_serve block "$bantam" device block --disk "$work/disk" \
-		--socket "$work/block.sock"
+	vhost_serve block "${command[@]}"
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
-		md5sum </dev/vda >/dev/null && echo ready
+		devices_tools /dev/vda
+		echo ready
+		tool fio --name=write --filename=/dev/vdb --size=32M \
+			--rw=randwrite --bs=4k --iodepth=32 --ioengine=libaio \
+			--direct=1 --verify=crc32c --verify_backlog=256 \
+			--time_based --runtime=20 --minimal >/tmp/fio 2>&1
+		echo "fio: $?"
+		dmesg | grep -iE 'I/O error|blk_update|critical' | sed 's/^/bad: /'
+		cat /sys/block/vdb/device/status | sed 's/^/status: /'
+		echo done
+	END
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
+		--vhost-user "block,socket=$work/block.sock$packed"
+	suite_await '^ready'
+	for ((i = 0; i < 3; i++)); do
+		sleep 3
+		vhost_kill
+		suite_await_message 'vhost-user0: the vhost-user backend is lost'
+		vhost_serve_again block "${command[@]}"
+		suite_await_message 'vhost-user0: a vhost-user backend is there again'
+	done
+	suite_end 0
+	suite_says '^fio: 0'
+	suite_says '^status: 0x0000000f'
+	suite_never '^bad: '
+	vhost_end block
+}
+
+case_vhost_death() {
+	vhost_killed ''
+}
+
+case_vhost_death_packed() {
+	vhost_killed ,packed
+}
+
+# A backend that keeps no in-flight region cannot be replaced with requests
+# under way: the device fails by name, and nothing else does.
+case_vhost_death_unknown() {
+	devices_image disk 128
+	chmod 0777 "$work"
+	vhost_serve qsd qemu-storage-daemon \
+		--object throttle-group,id=t,x-iops-total=10 \
+		--blockdev "driver=file,node-name=f,filename=$work/disk" \
+		--blockdev driver=throttle,node-name=s,throttle-group=t,file=f \
+		--export "type=vhost-user-blk,id=e,node-name=s,writable=on,\
+addr.type=unix,addr.path=$work/qsd.sock"
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		dd if=/dev/vda of=/dev/null bs=4k iflag=direct 2>/dev/null &
+		devices_try 100 grep -q '[1-9]' /sys/block/vda/inflight &&
+			echo ready
 		devices_try 100 grep -q 0x4f /sys/bus/virtio/devices/*/status
 		cat /sys/bus/virtio/devices/*/status | sed 's/^/status: /'
 		head -c 16 /dev/hwrng | wc -c | sed 's/^/rng: /'
 		poweroff -f
 	END
-	suite_start -m 256M --vhost-user "block,socket=$work/block.sock"
+	suite_start -m 256M --vhost-user "block,socket=$work/qsd.sock"
 	suite_await '^ready'
-	pkill -KILL -P "$server" || kill -KILL "$server"
+	vhost_kill
 	suite_await_message 'vhost-user0: the vhost-user backend is lost'
+	suite_await_message 'no other backend can go on: .*INFLIGHT_SHMFD'
 	suite_end 0
 	suite_says '^status: 0x0000004f'
 	suite_says '^rng: 16'
-	wait "$server" || true
 }
 
 # QEMU's guest: Debian's kernel, with a disk and a source of random numbers of

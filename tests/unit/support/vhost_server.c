@@ -36,7 +36,7 @@ static struct sockaddr_un server_address(const struct vhost_server *server)
 	return address;
 }
 
-void vhost_server_start(struct vhost_server *server,
+void vhost_server_again(struct vhost_server *server,
 			const struct virtio_device_ops *ops,
 			const void *options, bool whole)
 {
@@ -53,10 +53,6 @@ void vhost_server_start(struct vhost_server *server,
 	struct sockaddr_un address;
 	struct error err = {""};
 
-	memset(server, 0, sizeof(*server));
-	strcpy(server->dir, "/tmp/vhost.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(server->dir));
-	snprintf(server->path, sizeof(server->path), "%s/sock", server->dir);
 	address = server_address(server);
 	server->listen_fd =
 		socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -79,7 +75,18 @@ void vhost_server_start(struct vhost_server *server,
 	server->running = true;
 }
 
-void vhost_server_stop(struct vhost_server *server)
+void vhost_server_start(struct vhost_server *server,
+			const struct virtio_device_ops *ops,
+			const void *options, bool whole)
+{
+	memset(server, 0, sizeof(*server));
+	strcpy(server->dir, "/tmp/vhost.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(server->dir));
+	snprintf(server->path, sizeof(server->path), "%s/sock", server->dir);
+	vhost_server_again(server, ops, options, whole);
+}
+
+void vhost_server_halt(struct vhost_server *server)
 {
 	if (!server->running)
 		return;
@@ -91,7 +98,15 @@ void vhost_server_stop(struct vhost_server *server)
 	virtio_resources_fini(&server->resources);
 	close(server->listen_fd);
 	unlink(server->path);
+}
+
+void vhost_server_stop(struct vhost_server *server)
+{
+	if (!server->dir[0])
+		return;
+	vhost_server_halt(server);
 	rmdir(server->dir);
+	server->dir[0] = '\0';
 }
 
 int vhost_server_connect(const struct vhost_server *server)
@@ -108,7 +123,8 @@ int vhost_server_connect(const struct vhost_server *server)
 struct virtio_vhost_options
 vhost_server_options(const struct vhost_server *server, const char *type)
 {
-	struct virtio_vhost_options options = {.queues = 1};
+	struct virtio_vhost_options options = {.queues = 1,
+					       .common.restart = true};
 
 	/* NOLINTBEGIN: the options' owner would free them; nobody does. */
 	memcpy(&options.type, &type, sizeof(type));

@@ -32,7 +32,13 @@ struct vhost_server {
 void vhost_server_start(struct vhost_server *server,
 			const struct virtio_device_ops *ops,
 			const void *options, bool whole);
-/* Ends all connections. May be called twice. */
+/* End all connections, and listen no more. */
+void vhost_server_halt(struct vhost_server *server);
+/* At the same place again, after that. */
+void vhost_server_again(struct vhost_server *server,
+			const struct virtio_device_ops *ops,
+			const void *options, bool whole);
+/* For good. Ends all connections. May be called twice. */
 void vhost_server_stop(struct vhost_server *server);
 
 /* A connection of a test's own. */

@@ -11,6 +11,7 @@ case_arm_gicv2() {
 case_arm_gicv2_nine_cpus() {
 	suite_boot 125 -c 9 </dev/null
 	suite_one_error '8'
+	suite_verb 'a machine gets a GICv2, and at most 8 vCPUs' doctor
 }
 
 # ACPI tells of the frame without an IORT.

@@ -158,6 +158,10 @@ case_arm_panic_in_empty_root() {
 		echo c >/proc/sysrq-trigger
 	END
 	cp "$bantam" "$vmlinuz" "$work/initrd" "$empty/"
+	chroot "$empty" /bantam doctor >"$out" 2>&1 || suite_fail "doctor: $?"
+	suite_says 'a machine gets a GICv3'
+	suite_says "a guest's write signals its eventfd"
+	suite_says 'messages become interrupts by an ITS'
 	command=(chroot "$empty" /bantam run -k /vmlinuz -i /initrd
 		-a "$append panic=0" --timeout "$guest_limit" --result /result)
 	echo "${command[*]}" >"$work/command"
