@@ -126,12 +126,12 @@ vhost_serve_again() {
 # backend is killed, and another takes its place; the guest sees no error.
 vhost_killed() {
 	local packed=$1 i
-	local command=("$bantam" device block --disk "$work/disk$packed"
+	local backend=("$bantam" device block --disk "$work/disk$packed"
 		--socket "$work/block.sock")
 
 	devices_image disk 128
 	chmod 0777 "$work"
-	vhost_serve block "${command[@]}"
+	vhost_serve block "${backend[@]}"
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
@@ -153,7 +153,7 @@ vhost_killed() {
 		sleep 3
 		vhost_kill
 		suite_await_message 'vhost-user0: the vhost-user backend is lost'
-		vhost_serve_again block "${command[@]}"
+		vhost_serve_again block "${backend[@]}"
 		suite_await_message 'vhost-user0: a vhost-user backend is there again'
 	done
 	suite_end 0
