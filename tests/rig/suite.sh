@@ -23,7 +23,7 @@ bantam=$work/bantam
 vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
-case_limit=480 # seconds; ten reboots take the longest, 75 on a quiet host
+case_limit=480 # or limit_CASE; seconds; ten reboots take the longest, 75 on a quiet host
 line_limit=180 # seconds to wait for a line; other things may run beside it
 guest_limit=${RIG_GUEST_LIMIT:-180s} # more where the host is very busy
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -191,21 +191,23 @@ suite_report() {
 	[[ ! -e $work/threads ]] || sed 's/^/    threads: /' "$work/threads"
 }
 
-# suite_watch PID: end a case that does not end by itself, and keep where its
+# suite_watch PID CASE: end a case that does not end by itself, and keep where its
 # bantam was; twice, to tell who runs from who waits.
 # shellcheck disable=SC2009 # pgrep shows no threads
 suite_watch() {
-	local never second
+	local never second limit=limit_$2
+
+	limit=${!limit:-$case_limit}
 
 	mkfifo "$work/never.$1"
 	exec {never}<>"$work/never.$1"
 	rm "$work/never.$1"
-	read -r -t "$case_limit" -u "$never"
+	read -r -t "$limit" -u "$never"
 	for second in 0 1; do
 		ps -eLo pid,tid,stat,time,wchan:30,args | grep "$bantam"
 		[[ $second -eq 1 ]] || read -r -t 2 -u "$never"
 	done >"$work/threads"
-	echo "no end in $case_limit s" >"$work/why"
+	echo "no end in $limit s" >"$work/why"
 	kill -KILL "$1"
 	suite_kill
 }
@@ -225,7 +227,7 @@ suite_run() {
 	echo 'ended without a reason' >"$work/why"
 	"case_$name" &
 	case=$!
-	suite_watch "$case" &
+	suite_watch "$case" "$name" &
 	watch=$!
 	wait "$case" 2>/dev/null || status=$?
 	kill -KILL "$watch" 2>/dev/null
@@ -264,7 +266,7 @@ from=
 cases=("$@")
 if [[ ${#cases[@]} -eq 0 ]]; then
 	mapfile -t cases < <(sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' \
-		"${own[@]}")
+		"${own[@]}" | grep -v ^full_)
 fi
 if [[ ${cases[0]} == full ]]; then
 	mapfile -t cases < <(compgen -A function case_full_ | sed 's/^case_//')

@@ -4,7 +4,7 @@
 
 sandbox_devices=(block0 net0 console0 rng0)
 
-# A disk, a tap, a console and an rng; each round of the guest's uses them all,
+# sandbox_start [SECONDS]: a disk, a tap, a console and an rng; each round of the guest's uses them all,
 # checks what it can, and says so; they are some seconds apart, for a process that
 # dies within a second of its start is one death of five. It ends at a word from us.
 sandbox_start() {
@@ -42,7 +42,7 @@ sandbox_start() {
 		dmesg -r | grep -E 'I/O error|needs reset|reset' | sed -n 's/^<[0-4]>/severe: /p'
 		echo "the end"
 	END
-	suite_start --name sandbox --timeout 400s -d "$work/disk" -n tap=tap0 \
+	suite_start --name sandbox --timeout "${1:-400}s" -d "$work/disk" -n tap=tap0 \
 		--console "file=$work/console" --sandbox on
 	suite_await '^round: 1'
 }
@@ -136,10 +136,11 @@ sandbox_kill() {
 	suite_await '^round: '
 }
 
+# sandbox_killed ROUNDS [SECONDS]
 sandbox_killed() {
 	local rounds count device
 
-	sandbox_start
+	sandbox_start "${2:-400}"
 	sandbox_processes
 	sandbox_kill "$1"
 	sandbox_ask
@@ -160,8 +161,9 @@ case_sandbox_kill() {
 	sandbox_killed 2
 }
 
+limit_full_sandbox_kill=1200
 case_full_sandbox_kill() {
-	sandbox_killed 100
+	sandbox_killed 100 "$limit_full_sandbox_kill"
 }
 
 # sandbox_ends SIGNAL...: however bantam ends, nothing of it is left, and no zombie
