@@ -390,7 +390,7 @@ static const struct option_key table_sandbox[] = {
 		.type = OPTION_CHOICE,
 		TABLE_AT(sandbox),
 		.choices = table_sandboxes,
-		.preset = "off",
+		.preset = "on",
 	},
 };
 

@@ -426,7 +426,7 @@ START_TEST(config_print_defaults_and_what_is_set)
 			       "    \"packed\": false,\n"
 			       "    \"restart\": true\n"
 			       "  },\n"
-			       "  \"sandbox\": \"off\",\n"
+			       "  \"sandbox\": \"on\",\n"
 			       "  \"expect\": [\n"
 			       "    \"a\"\n"
 			       "  ],\n"

@@ -697,24 +697,25 @@ suite_matrix() {
 	grep -q '^hello from hvc0' "$work/hvc0" || suite_fail 'nothing on hvc0'
 }
 
-# Pairwise: transport, ring format, queues, vCPUs, kind of interrupt.
+# Pairwise: transport, ring format, queues, vCPUs, kind of interrupt, and whether
+# devices have processes of their own.
 case_devices_matrix_pci_split() {
-	suite_matrix 1 1 transport=pci,packed=off ''
+	suite_matrix 1 1 transport=pci,packed=off,sandbox=on ''
 	suite_says '^irq: .*PCI-MSI'
 }
 
 case_devices_matrix_pci_packed() {
-	suite_matrix 2 2 transport=pci,packed=on ''
+	suite_matrix 2 2 transport=pci,packed=on,sandbox=off ''
 	suite_says '^irq: .*PCI-MSI.*req.1'
 }
 
 case_devices_matrix_pci_intx() {
-	suite_matrix 2 1 transport=pci,packed=off pci=nomsi
+	suite_matrix 2 1 transport=pci,packed=off,sandbox=off pci=nomsi
 	suite_says '^irq: .*IO-APIC.*virtio'
 }
 
 case_devices_matrix_pci_intx_packed() {
-	suite_matrix 1 2 transport=pci,packed=on pci=nomsi
+	suite_matrix 1 2 transport=pci,packed=on,sandbox=on pci=nomsi
 }
 
 # Slots 1, 5 and 9 have one interrupt line, and all three disks are at it.
@@ -750,30 +751,28 @@ case_devices_intx_shared() {
 }
 
 case_devices_matrix_mmio_split() {
-	suite_matrix 2 2 transport=mmio,packed=off ''
+	suite_matrix 2 2 transport=mmio,packed=off,sandbox=on ''
 	suite_says '^irq: .*IO-APIC.*virtio'
 }
 
 case_devices_matrix_mmio_packed() {
-	suite_matrix 1 1 transport=mmio,packed=on ''
+	suite_matrix 1 1 transport=mmio,packed=on,sandbox=off ''
 }
 
 # The whole product of them, for `make check-full`: case_full_TRANSPORT_RING_
-# QUEUES_CPUS, and _line for a PCI without MSI.
-for devices_ring in off on; do
-	for devices_queues in 1 2; do
-		for devices_cpus in 1 2; do
-			devices_cell="${devices_ring}_${devices_queues}_$devices_cpus"
-			devices_head="suite_matrix $devices_cpus $devices_queues"
-			eval "case_full_pci_$devices_cell() {
-				$devices_head transport=pci,packed=$devices_ring ''
-			}
-			case_full_pci_${devices_cell}_line() {
-				$devices_head transport=pci,packed=$devices_ring pci=nomsi
-			}
-			case_full_mmio_$devices_cell() {
-				$devices_head transport=mmio,packed=$devices_ring ''
-			}"
-		done
-	done
+# QUEUES_CPUS_SANDBOX, and _line for a PCI without MSI.
+for devices_cell in {off,on}_{1,2}_{1,2}_{off,on}; do
+	IFS=_ read -r devices_ring devices_queues devices_cpus devices_sandbox \
+		<<<"$devices_cell"
+	devices_head="suite_matrix $devices_cpus $devices_queues"
+	devices_tail="packed=$devices_ring,sandbox=$devices_sandbox"
+	eval "case_full_pci_$devices_cell() {
+		$devices_head transport=pci,$devices_tail ''
+	}
+	case_full_pci_${devices_cell}_line() {
+		$devices_head transport=pci,$devices_tail pci=nomsi
+	}
+	case_full_mmio_$devices_cell() {
+		$devices_head transport=mmio,$devices_tail ''
+	}"
 done
