@@ -2,7 +2,7 @@
 # Prints the figures of docs/PERFORMANCE.md: what `make bench` runs. Ratios of
 # one run count; absolute times are this host's of this hour.
 #
-#   run.sh [start] [memory] [boot] [devices] [tcp] [arm]     (default: all)
+#   run.sh [start] [sandbox] [memory] [boot] [devices] [tcp] [arm]  (default: all)
 #
 # From the environment: BANTAM (the program), B (the build folder), RUNS.
 set -euo pipefail
@@ -34,8 +34,16 @@ bench_start() {
 	"$compare" -n "${RUNS:-31}" \
 		qemu-microvm "${microvm[@]}" -m 128 -kernel "$exit_guest" -- \
 		bare-kvm "$PWD/$B/tests/bench/bare_kvm" -- \
-		bantam "$BANTAM" run -m 128M "$exit_guest" 2>/dev/null
+		bantam "$BANTAM" run -m 128M --sandbox off "$exit_guest" -- \
+		bantam-sandbox "$BANTAM" run -m 128M "$exit_guest" 2>/dev/null
 	echo "   target: bantam at most x0.25"
+}
+
+# Four devices, in processes of their own and not.
+bench_sandbox() {
+	echo "== sandbox: the same with a disk, a tap, a console and an rng"
+	bench_kvm || return 0
+	MICROVM="${microvm[*]}" tests/bench/sandbox.sh
 }
 
 # What a running bantam holds besides the guest's own pages: the memfd is
@@ -47,7 +55,7 @@ bench_memory() {
 	bench_kvm || return 0
 	fifo=$(mktemp -u)
 	mkfifo "$fifo"
-	"$BANTAM" run -m 128M -a how=spin "$spin_guest" >"$fifo" </dev/null &
+	"$BANTAM" run -m 128M -a how=spin --sandbox off "$spin_guest" >"$fifo" </dev/null &
 	pid=$!
 	# The guest says a line, and spins.
 	exec {reader}<"$fifo"
@@ -123,7 +131,7 @@ bench_tcp() {
 		TOOLS="$share/tcp_tools.img" tests/bench/tcp.sh
 }
 
-[[ $# -gt 0 ]] || set -- start memory boot devices tcp arm
+[[ $# -gt 0 ]] || set -- start sandbox memory boot devices tcp arm
 for group; do
 	"bench_$group"
 done
