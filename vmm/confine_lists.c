@@ -62,6 +62,7 @@ static const struct syscall_rule confine_main_rules[] = {
 	IOCTL_KVM("reset, pause, state, interrupts"),
 
 	/* The terminal, and outputs that are terminals. */
+	IOCTL(TIOCGPGRP, "vmm/terminal.c: whose it is"),
 	IOCTL(TCSETS, "vmm/terminal.c"),
 	IOCTL(TCSETSW, "vmm/terminal.c"),
 	IOCTL(TCSETSF, "vmm/terminal.c"),
@@ -131,7 +132,11 @@ static const struct syscall_rule confine_main_rules[] = {
 	SYSCALL_RULE(set_robust_list, "a thread's start"),
 	SYSCALL_RULE(rseq, "a thread's start"),
 
-	/* What tells something and changes nothing. */
+/* What tells something and changes nothing. */
+#ifdef SYS_getpgrp
+	SYSCALL_RULE(getpgrp, "vmm/terminal.c"),
+#endif
+	SYSCALL_RULE(getpgid, "vmm/terminal.c"),
 	SYSCALL_RULE(uname, "--result"),
 	SYSCALL_RULE(sysinfo, "qsort(3)"),
 	SYSCALL_RULE(getrusage, "status"),
