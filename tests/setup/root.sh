@@ -22,7 +22,7 @@ packages() {
 		build	libfdt-dev check libseccomp-dev libcap-ng-dev
 		rig	dash bash coreutils util-linux mount procps findutils grep sed mawk
 		rig	cpio gzip iproute2 kmod passt busybox-static diffutils libpam-runtime
-		rig	e2fsprogs pciutils fio ethtool iperf3 rng-tools5 base-passwd
+		rig	e2fsprogs pciutils fio ethtool iperf3 rng-tools5
 		bench	qemu-system-arm
 	END
 }
@@ -55,17 +55,6 @@ root_alternatives() {
 	[[ ! -e $root/usr/bin/mawk ]] || ln -sf mawk "$root/usr/bin/awk"
 }
 
-# And whom it would have made: passt becomes nobody.
-root_users() {
-	local name
-
-	for name in passwd group; do
-		[[ ! -e $root/usr/share/base-passwd/$name.master ]] ||
-			cp "$root/usr/share/base-passwd/$name.master" \
-				"$root/etc/$name"
-	done
-}
-
 # Links to /lib/... would lead out of here.
 root_relative() {
 	local link
@@ -88,7 +77,6 @@ root_unpack() {
 		: >"$unpacked/${deb##*/}"
 	done
 	root_alternatives
-	root_users
 	root_relative
 }
 
