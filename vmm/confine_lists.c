@@ -14,6 +14,7 @@
 #include <linux/sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "virtio/seccomp.h"
@@ -103,6 +104,9 @@ static const struct syscall_rule confine_main_rules[] = {
 	SYSCALL_RULE(dup3, "likewise"),
 
 	/* Clients, and device processes. */
+	SYSCALL_RULE_IF(socket, 0, UINT32_MAX, AF_UNIX,
+			"--vhost-user: a backend that comes back"),
+	SYSCALL_RULE(connect, "likewise"),
 	SYSCALL_RULE(accept4, "the control socket, consoles"),
 	SYSCALL_RULE(accept, "likewise"),
 	SYSCALL_RULE(getsockopt, "who a client is"),

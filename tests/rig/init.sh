@@ -38,7 +38,8 @@ if grep -qw rig.foreign /proc/cmdline; then
 	mkdir -p "/new$repo" /new/proc /new/sys /new/dev /new/run /new/tmp \
 		/new/root /new/var/tmp /new/etc
 	mount -t 9p -o "$nine,ro,cache=loose" repo "/new$repo"
-	echo 'root:x:0:0:root:/root:/bin/bash' >/new/etc/passwd
+	printf '%s\n' root:x:0:0:root:/root:/bin/bash \
+		nobody:x:65534:65534:nobody:/:/bin/false >/new/etc/passwd
 	echo 'root:x:0:' >/new/etc/group
 fi
 mount -t 9p -o "$nine,cache=none" share "/new${run%/*}"
