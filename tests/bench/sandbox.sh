@@ -52,6 +52,7 @@ if ! ip tuntap add "$tap" mode tap vnet_hdr; then
 	echo "   skip: no tap can be made here: it takes root and /dev/net/tun"
 	exit 0
 fi
+ip link set "$tap" up
 truncate -s 16M "$work/disk"
 devices=(-d "$work/disk" -n "tap=$tap" --console null --rng on)
 guest=$PWD/$B/tests/guest/exit.elf
