@@ -262,10 +262,11 @@ static int child_init(struct child *child, struct error *err)
 
 	if (ret == 0)
 		ret = child_watch_helper(child);
-
 	child->frontend.description = vhost_frontend_describe(NULL, 0, true);
-	if (ret < 0 || !child->frontend.description)
-		return error_set(err, ENOMEM, "out of memory");
+	if (ret == 0 && !child->frontend.description)
+		ret = -ENOMEM;
+	if (ret < 0)
+		return error_set(err, -ret, "%s", strerror(-ret));
 	ret = child_connect(child, child->frontend.fds, err);
 	child->frontend.fd_count = ret == 0;
 	return ret;
@@ -312,13 +313,13 @@ void child_free(struct child *child)
 	free(child);
 }
 
-/* Return: 0: there is a packet or the end; or as side_channel_wait(). */
+/* Return: 0: there is a packet or the end; or as loop_wait_fd(). */
 static int child_wait_packet(struct child *child, int64_t deadline)
 {
 	int ret = child_take(child);
 
 	if (ret == 0)
-		ret = side_channel_wait(child->channel, POLLIN, deadline);
+		ret = loop_wait_fd(child->channel, POLLIN, deadline);
 	return ret < 0 ? ret : 0;
 }
 

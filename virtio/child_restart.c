@@ -11,7 +11,6 @@
  * the process.
  */
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 
 #include <fcntl.h>
@@ -49,17 +48,12 @@ static int child_restart_pipe(struct child *child)
 
 static void child_restart_settle(void *ctx, int64_t deadline)
 {
-	struct pollfd pipe_poll = {.fd = child_restart_pipe(ctx)};
-	int64_t ms;
-	int n;
+	const int fd = child_restart_pipe(ctx);
 
-	if (pipe_poll.fd < 0)
+	if (fd < 0)
 		return;
-	do {
-		ms = (deadline - loop_now() + 999999) / 1000000;
-		n = poll(&pipe_poll, 1, ms > 0 ? (int)ms : 0);
-	} while (n < 0 && errno == EINTR);
-	close(pipe_poll.fd);
+	(void)loop_wait_fd(fd, 0, deadline);
+	close(fd);
 }
 
 void child_attach(struct child *child, struct virtio_device *device)

@@ -486,16 +486,10 @@ int vhost_user_read(struct vhost_user_reader *reader, int fd,
 /* Wait for the socket until then. Return: 0, -ETIMEDOUT or -errno. */
 static int vhost_user_wait(int fd, short events, int64_t deadline)
 {
-	struct pollfd pollfd = {.fd = fd, .events = events};
-	int64_t left = deadline - loop_now();
-	int count;
-
-	if (left <= 0)
+	/* A peer that drips has its end, too. */
+	if (loop_now() >= deadline)
 		return -ETIMEDOUT;
-	count = poll(&pollfd, 1, (int)((left + 999999) / 1000000));
-	if (count < 0 && errno != EINTR)
-		return -errno;
-	return 0;
+	return loop_wait_fd(fd, events, deadline);
 }
 
 int vhost_user_receive(int fd, int64_t deadline, struct vhost_user_message *out)

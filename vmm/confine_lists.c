@@ -136,11 +136,11 @@ static const struct syscall_rule confine_main_rules[] = {
 	SYSCALL_RULE(set_robust_list, "a thread's start"),
 	SYSCALL_RULE(rseq, "a thread's start"),
 
-/* What tells something and changes nothing. */
-#ifdef SYS_getpgrp
-	SYSCALL_RULE(getpgrp, "vmm/terminal.c"),
-#endif
+	/* What tells something and changes nothing. */
 	SYSCALL_RULE(getpgid, "vmm/terminal.c"),
+#ifdef SYS_getpgrp
+	SYSCALL_RULE(getpgrp, "likewise"),
+#endif
 	SYSCALL_RULE(uname, "--result"),
 	SYSCALL_RULE(sysinfo, "qsort(3)"),
 	SYSCALL_RULE(getrusage, "status"),

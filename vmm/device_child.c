@@ -233,7 +233,7 @@ static int device_child_make(struct device_child *child, struct error *err)
 	int ret = 0;
 
 	while (ret == 0 && child->phase == DEVICE_CHILD_NEW) {
-		ret = side_channel_wait(SPAWNER_CHANNEL_FD, POLLIN, deadline);
+		ret = loop_wait_fd(SPAWNER_CHANNEL_FD, POLLIN, deadline);
 		if (ret == 0)
 			ret = device_child_take(child);
 		ret = ret < 0 ? ret : 0;

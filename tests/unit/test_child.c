@@ -600,7 +600,7 @@ static int sinner(void)
 		.mode = JAIL_ON,
 	};
 
-	if (side_channel_wait(SPAWNER_CHANNEL_FD, POLLIN, INT64_MAX) < 0 ||
+	if (loop_wait_fd(SPAWNER_CHANNEL_FD, POLLIN, INT64_MAX) < 0 ||
 	    side_channel_receive(SPAWNER_CHANNEL_FD, SIDE_CHANNEL_FDS_MAX,
 				 &packet) != 1)
 		return 1;
@@ -612,7 +612,7 @@ static int sinner(void)
 	syscall(SYS_personality, 0xffffffff);
 	return side_channel_send(SPAWNER_CHANNEL_FD, "ready", json_true(), NULL,
 				 0) < 0 ||
-	       side_channel_wait(SPAWNER_CHANNEL_FD, 0, INT64_MAX) < 0;
+	       loop_wait_fd(SPAWNER_CHANNEL_FD, 0, INT64_MAX) < 0;
 }
 
 static int start_other(struct virtio_device_ops *ops, const char *type,

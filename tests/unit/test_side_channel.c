@@ -175,7 +175,7 @@ START_TEST(receive_after_the_end_says_so)
 	close(ends[0]);
 	ends[0] = -1;
 	ck_assert_int_eq(side_channel_receive(ends[1], 0, &packet), -EPIPE);
-	ck_assert_int_eq(side_channel_wait(ends[1], POLLIN, 0), 0);
+	ck_assert_int_eq(loop_wait_fd(ends[1], POLLIN, 0), 0);
 }
 END_TEST
 
@@ -183,9 +183,8 @@ START_TEST(wait_for_what_does_not_come_ends)
 {
 	const int64_t begin = loop_now();
 
-	ck_assert_int_eq(
-		side_channel_wait(ends[1], POLLIN, begin + 20 * 1000000),
-		-ETIMEDOUT);
+	ck_assert_int_eq(loop_wait_fd(ends[1], POLLIN, begin + 20 * 1000000),
+			 -ETIMEDOUT);
 	ck_assert_int_ge(loop_now() - begin, 20 * 1000000);
 }
 END_TEST

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -73,6 +74,25 @@ int64_t loop_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int loop_wait_fd(int fd, short events, int64_t deadline)
+{
+	struct pollfd pollfd = {.fd = fd, .events = events};
+	int n;
+
+	do {
+		int64_t left = deadline - loop_now();
+		int64_t ms = left / 1000000 + (left % 1000000 > 0);
+
+		n = poll(&pollfd, 1,
+			 ms > INT_MAX ? INT_MAX
+			 : ms > 0     ? (int)ms
+				      : 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return n ? 0 : -ETIMEDOUT;
 }
 
 int loop_new(struct loop **out)

@@ -86,4 +86,14 @@ unsigned int loop_own_fds(const struct loop *loop, int *fds, unsigned int size);
 /* CLOCK_MONOTONIC in ns. Any thread. */
 int64_t loop_now(void);
 
+/**
+ * loop_wait_fd() - Wait for one descriptor, without a loop.
+ * @events: poll(2)'s; 0: for a hang-up alone
+ * @deadline: as loop_now(); one that has passed still takes a look
+ *
+ * Any thread.
+ * Return: 0, also after a hang-up; -ETIMEDOUT; or what poll(2) says.
+ */
+int loop_wait_fd(int fd, short events, int64_t deadline);
+
 #endif

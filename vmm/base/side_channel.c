@@ -5,16 +5,12 @@
 #include "vmm/base/side_channel.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include "vmm/base/loop.h"
 
 /* Room for the descriptors of one packet. */
 union side_channel_control {
@@ -171,25 +167,6 @@ int side_channel_receive(int channel, unsigned int fds_max,
 	if (n < 0)
 		side_channel_packet_fini(out);
 	return (int)n;
-}
-
-int side_channel_wait(int channel, short events, int64_t deadline)
-{
-	struct pollfd poll_channel = {.fd = channel, .events = events};
-	int n;
-
-	do {
-		int64_t left = deadline - loop_now();
-		int64_t ms = left / 1000000 + (left % 1000000 > 0);
-
-		n = poll(&poll_channel, 1,
-			 ms > INT_MAX ? INT_MAX
-			 : ms > 0     ? (int)ms
-				      : 0);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	return n ? 0 : -ETIMEDOUT;
 }
 
 /* --- The table -------------------------------------------------------------

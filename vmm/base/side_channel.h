@@ -8,7 +8,7 @@
  * come when, and only then handed on.
  *
  * Any thread, one at a time for each end. Nothing blocks but
- * side_channel_wait().
+ * loop_wait_fd().
  */
 #ifndef VMM_BASE_SIDE_CHANNEL_H
 #define VMM_BASE_SIDE_CHANNEL_H
@@ -58,14 +58,6 @@ int side_channel_send(int channel, const char *name, json_t *body,
  */
 int side_channel_receive(int channel, unsigned int fds_max,
 			 struct side_channel_packet *out);
-
-/**
- * side_channel_wait() - Wait for poll(2)'s @events.
- * @deadline: as loop_now()
- *
- * Return: 0, also after a hang-up; -ETIMEDOUT; or what poll(2) says.
- */
-int side_channel_wait(int channel, short events, int64_t deadline);
 
 /* What an end takes: a table of these. */
 struct side_channel_row {
