@@ -78,7 +78,8 @@ int child_new(struct child **out, const struct child_config *config,
  * freed already. NULL is nothing to do. */
 void child_end(struct child *child);
 
-/* The same, and wait for its end. */
+/* The same, and wait for its end and for that of its requests: CHILD_DEADLINE at
+ * most. */
 void child_free(struct child *child);
 
 /**

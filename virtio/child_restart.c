@@ -296,9 +296,15 @@ int child_restart_init(struct child *child)
 
 void child_restart_fini(struct child *child)
 {
+	const int64_t deadline = loop_now() + CHILD_DEADLINE;
+
 	loop_timer_remove(child->timer);
 	loop_fd_remove(child->helper);
+	/* The io_uring of a process may outlive it for a moment, and with that
+	 * the lock of its image: of the one that was lost, and of the last. */
+	child_restart_settle(child, deadline);
 	child_restart_stop_draining(child);
+	child_restart_settle(child, deadline);
 	if (child->life >= 0)
 		close(child->life);
 	if (child->socket >= 0)
