@@ -223,7 +223,7 @@ check_since() {
 check_slowest() {
 	echo
 	echo "Slowest:"
-	printf '%s' "$times" | sort -rn | head -n 10 | sed 's/ / s /'
+	printf '%s' "$times" | sort -rn | sed -n '1,10s/ / s /p'
 }
 
 # Where a /dev/kvm does, no rig makes up for one.

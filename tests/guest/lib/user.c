@@ -21,7 +21,16 @@ _Static_assert(sizeof(struct tss) == 104, "SDM volume 3, figure 7-11");
 #define RFLAGS_IF	(1ull << 9)
 #define RFLAGS_IOPL_3	(3ull << 12)
 
-static struct tss user_tss;
+/*
+ * Ports are for CPL 3 twice over: by IOPL, and by a bitmap of 64 Ki zeros that
+ * ends in a byte of ones (SDM volume 1, 19.5.2). A KVM without hardware
+ * virtualisation may show IOPL 0 whatever was popped.
+ */
+static struct __attribute__((packed)) {
+	struct tss tss;
+	uint8_t ports[65536 / 8];
+	uint8_t end;
+} user_tss = {.end = 0xff};
 static uint8_t kernel_stack[8192] __attribute__((aligned(16)));
 static uint8_t user_stack[65536] __attribute__((aligned(16)));
 
@@ -43,8 +52,8 @@ static void user_load_tables(void)
 	} pointer = {sizeof(user_gdt) - 1, (uint64_t)user_gdt};
 	uint64_t base = (uint64_t)&user_tss;
 
-	user_tss.rsp[0] = (uint64_t)kernel_stack + sizeof(kernel_stack);
-	user_tss.io_map_base = sizeof(user_tss);
+	user_tss.tss.rsp[0] = (uint64_t)kernel_stack + sizeof(kernel_stack);
+	user_tss.tss.io_map_base = sizeof(user_tss.tss);
 	/* An available 64-bit TSS, present. */
 	user_gdt[5] = (sizeof(user_tss) - 1) | (base & 0xffffff) << 16 |
 		      0x89ull << 40 | (base >> 24 & 0xff) << 56;
