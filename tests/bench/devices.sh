@@ -15,7 +15,7 @@ runs=${RUNS:-5}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256 -nodefaults
+q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu host,-arch-capabilities -m 256 -nodefaults
 	-no-user-config -display none -serial stdio
 	-device "isa-debug-exit,iobase=0xf4,iosize=1"
 	-object "iothread,id=io" -kernel "$guest")
