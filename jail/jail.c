@@ -18,9 +18,7 @@
 #include <unistd.h>
 
 #include "jail/jail_private.h"
-#include "jail/spawner_private.h"
-
-#define JAIL_NOTIFY "{\"notify\":true}"
+#include "vmm/base/fd_passing.h"
 
 int jail_begin(int channel_fd)
 {
@@ -162,6 +160,16 @@ bool jail_has_filter(void)
 #endif
 }
 
+/* A packet of the side channel, with the kernel's listener. */
+static int jail_report(int report_fd, int notify_fd)
+{
+	char text[] = "{\"notify\":true}";
+	struct iovec part = {.iov_base = text, .iov_len = strlen(text)};
+	ssize_t n = fd_passing_send(report_fd, &part, 1, &notify_fd, 1, 0);
+
+	return n < 0 ? (int)n : 0;
+}
+
 static int jail_filter(const struct jail_config *config, const char **what)
 {
 	int notify_fd, ret;
@@ -174,8 +182,7 @@ static int jail_filter(const struct jail_config *config, const char **what)
 	if (ret < 0 || notify_fd < 0)
 		return ret;
 	*what = "the listener for system calls";
-	ret = spawner_send(config->report_fd, JAIL_NOTIFY, strlen(JAIL_NOTIFY),
-			   notify_fd);
+	ret = jail_report(config->report_fd, notify_fd);
 	close(notify_fd);
 	return ret;
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "jail/spawner_private.h"
+#include "vmm/base/fd_passing.h"
 
 #define SPAWNER_TIMEOUT 5 /* s */
 /* Above what a child has. */
@@ -28,74 +29,33 @@ struct spawner {
 
 int spawner_send(int socket, const void *data, size_t size, int fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {.space = {0}};
-	struct iovec iov = {.iov_len = size};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t sent;
+	struct iovec part = {.iov_len = size};
+	ssize_t n;
 
-	memcpy(&iov.iov_base, &data, sizeof(data)); /* not written to */
-	if (fd >= 0) {
-		message.msg_control = control.space;
-		message.msg_controllen = sizeof(control.space);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
-	do {
-		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-	} while (sent < 0 && errno == EINTR);
-	if (sent >= 0)
+	memcpy(&part.iov_base, &data, sizeof(data)); /* not written to */
+	n = fd_passing_send(socket, &part, 1, &fd, fd >= 0, 0);
+	if (n >= 0)
 		return 0;
-	return errno == EAGAIN ? -ETIMEDOUT : -errno;
-}
-
-/* The descriptor of a message: -1 if there is none. */
-static int spawner_take_fd(struct msghdr *message)
-{
-	const struct cmsghdr *header = CMSG_FIRSTHDR(message);
-	int fd = -1;
-
-	if (header && header->cmsg_level == SOL_SOCKET &&
-	    header->cmsg_type == SCM_RIGHTS &&
-	    header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
-	return fd;
+	return n == -EAGAIN ? -ETIMEDOUT : (int)n;
 }
 
 int spawner_receive(int socket, void *data, size_t size, int *fd)
 {
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {.iov_base = data, .iov_len = size};
-	struct msghdr message = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.space,
-		.msg_controllen = sizeof(control.space),
-	};
-	ssize_t got;
+	unsigned int count = 1;
+	ssize_t n = fd_passing_receive(socket, data, size, fd, &count, 0);
 
-	*fd = -1;
-	do {
-		got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	} while (got < 0 && errno == EINTR);
-	if (got == 0 || (got < 0 && errno == ECONNRESET))
-		return -EPIPE;
-	if (got < 0)
-		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	*fd = spawner_take_fd(&message);
-	if ((size_t)got == size && !(message.msg_flags & MSG_TRUNC))
+	if (count == 0)
+		*fd = -1;
+	if (n == (ssize_t)size)
 		return 0;
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-	return -EPROTO;
+	if (n == 0)
+		return -EPIPE;
+	if (n == -EAGAIN)
+		return -ETIMEDOUT;
+	return n > 0 || n == -EMFILE || n == -EMSGSIZE ? -EPROTO : (int)n;
 }
 
 /* --- The fork --------------------------------------------------------------

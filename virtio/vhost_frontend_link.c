@@ -49,10 +49,10 @@ static int vhost_frontend_fail(struct vhost_frontend *frontend,
 	char text[128];
 
 	if (!why)
-		why = error == -ETIMEDOUT    ? "no answer in time"
-		      : error == -ECONNRESET ? "it hung up"
-		      : error == -EPROTO     ? "an answer that is no message"
-					     : strerror(-error);
+		why = error == -ETIMEDOUT ? "no answer in time"
+		      : error == -ECONNRESET || error == -EPIPE ? "it hung up"
+		      : error == -EPROTO ? "an answer that is no message"
+					 : strerror(-error);
 	snprintf(text, sizeof(text), "%s: %s", row->name, why);
 	vhost_frontend_lose(frontend, text);
 	return -ENOLINK;

@@ -7,9 +7,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vmm/base/fd_passing.h"
 #include "vmm/base/loop.h"
 
 #define HEADER sizeof(struct vhost_user_header)
+
+static_assert(VHOST_USER_FDS_MAX <= FD_PASSING_MAX, "Descriptors");
 
 /* --- Descriptors of a message ---------------------------------------------
  */
@@ -371,62 +374,19 @@ void vhost_user_reader_fini(struct vhost_user_reader *reader)
 	reader->got = 0;
 }
 
-union vhost_user_control {
-	char buffer[CMSG_SPACE(VHOST_USER_FDS_MAX * sizeof(int))];
-	struct cmsghdr align;
-};
-
-/* Keep the descriptors that came, or close them. Return: whether all of them
- * are there, and no more than may be. */
-static bool vhost_user_keep_fds(struct vhost_user_message *message,
-				struct msghdr *msg)
-{
-	bool good = !(msg->msg_flags & MSG_CTRUNC);
-
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c;
-	     c = CMSG_NXTHDR(msg, c)) {
-		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < count; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
-			if (message->fd_count < VHOST_USER_FDS_MAX) {
-				message->fds[message->fd_count++] = fd;
-			} else {
-				close(fd);
-				good = false;
-			}
-		}
-	}
-	return good;
-}
-
 /* Up to @len bytes, and what comes with them. Return: bytes, or -errno. */
 static ssize_t vhost_user_read_some(struct vhost_user_reader *reader, int fd,
 				    void *data, size_t len)
 {
-	union vhost_user_control control;
-	struct iovec iov = {data, len};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.buffer,
-		.msg_controllen = sizeof(control.buffer),
-	};
-	ssize_t n;
+	struct vhost_user_message *message = &reader->message;
+	unsigned int fd_count = VHOST_USER_FDS_MAX - message->fd_count;
+	ssize_t n = fd_passing_receive(fd, data, len,
+				       message->fds + message->fd_count,
+				       &fd_count, MSG_DONTWAIT);
 
-	do {
-		n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return -errno;
-	if (!vhost_user_keep_fds(&reader->message, &msg))
-		return -EMFILE;
-	if (n == 0)
-		return -ECONNRESET;
+	if (n <= 0)
+		return n ? n : -ECONNRESET;
+	message->fd_count += fd_count;
 	if (reader->got == 0)
 		reader->begun = loop_now();
 	reader->got += (size_t)n;
@@ -483,10 +443,8 @@ int vhost_user_read(struct vhost_user_reader *reader, int fd,
 	return 1;
 }
 
-/* Wait for the socket until then. Return: 0, -ETIMEDOUT or -errno. */
-static int vhost_user_wait(int fd, short events, int64_t deadline)
+int vhost_user_wait(int fd, short events, int64_t deadline)
 {
-	/* A peer that drips has its end, too. */
 	if (loop_now() >= deadline)
 		return -ETIMEDOUT;
 	return loop_wait_fd(fd, events, deadline);
@@ -509,28 +467,6 @@ int vhost_user_receive(int fd, int64_t deadline, struct vhost_user_message *out)
 
 /* --- Sending --------------------------------------------------------------
  */
-
-/* Descriptors go with the first byte. */
-static ssize_t vhost_user_send_some(int fd,
-				    const struct vhost_user_message *message,
-				    struct iovec iov[2], bool first)
-{
-	union vhost_user_control control = {.buffer = {0}};
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
-	const size_t len = message->fd_count * sizeof(int);
-	struct cmsghdr *c;
-
-	if (first && message->fd_count) {
-		msg.msg_control = control.buffer;
-		msg.msg_controllen = CMSG_SPACE(len);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(len);
-		memcpy(CMSG_DATA(c), message->fds, len);
-	}
-	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
 
 static void vhost_user_skip(struct iovec iov[2], size_t n)
 {
@@ -556,22 +492,21 @@ int vhost_user_send(int fd, int64_t deadline,
 		{&header, sizeof(header)},
 		{&payload, message->size},
 	};
-	bool first = true;
+	unsigned int fd_count = message->fd_count;
 
 	assert(message->size <= sizeof(payload));
 	while (iov[0].iov_len + iov[1].iov_len) {
-		ssize_t n = vhost_user_send_some(fd, message, iov, first);
+		ssize_t n = fd_passing_send(fd, iov, 2, message->fds, fd_count,
+					    MSG_DONTWAIT);
 		int ret;
 
 		if (n > 0) {
-			first = false;
+			fd_count = 0; /* they went with the first byte */
 			vhost_user_skip(iov, (size_t)n);
 			continue;
 		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			return -errno;
+		if (n != -EAGAIN)
+			return (int)n;
 		ret = vhost_user_wait(fd, POLLOUT, deadline);
 		if (ret < 0)
 			return ret;

@@ -303,13 +303,17 @@ void vhost_user_reader_fini(struct vhost_user_reader *reader);
 int vhost_user_read(struct vhost_user_reader *reader, int fd,
 		    struct vhost_user_message *out);
 
-/* The same, waiting until loop_now() is @deadline. Return: 0, -ETIMEDOUT, or
+/* loop_wait_fd(), but with nothing at all after @deadline: a peer that drips
+ * has its end, too. */
+int vhost_user_wait(int fd, short events, int64_t deadline);
+
+/* Read, waiting until loop_now() is @deadline. Return: 0, -ETIMEDOUT, or
  * as above. */
 int vhost_user_receive(int fd, int64_t deadline,
 		       struct vhost_user_message *out);
 
 /* Send, waiting until then for room; the descriptors stay the caller's.
- * Return: 0, -ETIMEDOUT, or what sendmsg(2) says. No SIGPIPE. */
+ * Return: 0, -ETIMEDOUT, or as fd_passing_send(). */
 int vhost_user_send(int fd, int64_t deadline,
 		    const struct vhost_user_message *message);
 

@@ -9,14 +9,7 @@
 #include <string.h>
 
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-/* Room for the descriptors of one packet. */
-union side_channel_control {
-	struct cmsghdr align;
-	char bytes[CMSG_SPACE(SIDE_CHANNEL_FDS_MAX * sizeof(int))];
-};
 
 void side_channel_packet_fini(struct side_channel_packet *packet)
 {
@@ -41,73 +34,28 @@ int side_channel_pair(int ends[2])
 /* --- Sending ---------------------------------------------------------------
  */
 
-static int side_channel_send_text(int channel, char *text, size_t len,
-				  const int *fds, unsigned int fd_count)
-{
-	union side_channel_control control = {.bytes = {0}};
-	struct iovec part = {.iov_base = text, .iov_len = len};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	ssize_t n;
-
-	if (fd_count) {
-		struct cmsghdr *head;
-
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(head), fds, fd_count * sizeof(int));
-	}
-	do {
-		n = sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	/* Told once, if it had not read all. */
-	if (n < 0 && errno == ECONNRESET)
-		return -EPIPE;
-	return n < 0 ? -errno : 0;
-}
-
 int side_channel_send(int channel, const char *name, json_t *body,
 		      const int *fds, unsigned int fd_count)
 {
 	json_t *value = json_pack("{s:o}", name, body);
 	char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
-	size_t len = text ? strlen(text) : 0;
-	int ret = -ENOMEM;
+	struct iovec part = {.iov_base = text};
+	ssize_t n = -ENOMEM;
 
-	if (fd_count > SIDE_CHANNEL_FDS_MAX || len > SIDE_CHANNEL_PACKET_MAX)
-		ret = -EMSGSIZE;
+	if (text)
+		part.iov_len = strlen(text);
+	if (part.iov_len > SIDE_CHANNEL_PACKET_MAX)
+		n = -EMSGSIZE;
 	else if (text)
-		ret = side_channel_send_text(channel, text, len, fds, fd_count);
+		n = fd_passing_send(channel, &part, 1, fds, fd_count,
+				    MSG_DONTWAIT);
 	free(text);
 	json_decref(value);
-	return ret;
+	return n < 0 ? (int)n : 0;
 }
 
 /* --- Receiving -------------------------------------------------------------
  */
-
-/* All that came, even if that is more than is wanted: somebody has to close
- * it. */
-static void side_channel_take_fds(struct msghdr *message,
-				  struct side_channel_packet *out)
-{
-	struct cmsghdr *head;
-
-	for (head = CMSG_FIRSTHDR(message); head;
-	     head = CMSG_NXTHDR(message, head)) {
-		size_t size = head->cmsg_len - CMSG_LEN(0);
-
-		if (head->cmsg_level != SOL_SOCKET ||
-		    head->cmsg_type != SCM_RIGHTS)
-			continue;
-		/* The kernel has cut it to the room that there is. */
-		memcpy(out->fds + out->fd_count, CMSG_DATA(head), size);
-		out->fd_count += (unsigned int)(size / sizeof(int));
-	}
-}
 
 /* Return: 0 or -EPROTO. */
 static int side_channel_parse(const char *text, size_t len,
@@ -126,29 +74,16 @@ static ssize_t side_channel_read(int channel, char *text, size_t size,
 				 unsigned int fds_max,
 				 struct side_channel_packet *out)
 {
-	union side_channel_control control;
-	struct iovec part = {.iov_base = text, .iov_len = size};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = fds_max ? control.bytes : NULL,
-		.msg_controllen =
-			fds_max ? CMSG_SPACE(fds_max * sizeof(int)) : 0,
-	};
 	ssize_t n;
 
-	do {
-		n = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == ECONNRESET)
+	out->fd_count = fds_max;
+	n = fd_passing_receive(channel, text, size, out->fds, &out->fd_count,
+			       MSG_DONTWAIT);
+	if (n == 0)
 		return -EPIPE;
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -errno;
-	side_channel_take_fds(&message, out);
-	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		return -EPROTO;
-	/* An empty packet looks the same, and is no better. */
-	return n == 0 ? -EPIPE : n;
+	if (n == -EAGAIN)
+		return 0;
+	return n == -EMFILE || n == -EMSGSIZE ? -EPROTO : n;
 }
 
 int side_channel_receive(int channel, unsigned int fds_max,

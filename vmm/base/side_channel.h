@@ -18,8 +18,10 @@
 
 #include <jansson.h>
 
+#include "vmm/base/fd_passing.h"
+
 #define SIDE_CHANNEL_PACKET_MAX 65536 /* bytes of JSON */
-#define SIDE_CHANNEL_FDS_MAX	40
+#define SIDE_CHANNEL_FDS_MAX	FD_PASSING_MAX
 
 struct side_channel_packet {
 	json_t *value;		       /* owned */
