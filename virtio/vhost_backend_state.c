@@ -203,15 +203,10 @@ int vhost_backend_transfer_check(struct vhost_backend *backend)
 	const int64_t deadline = loop_now() + VHOST_USER_DEADLINE;
 	struct vhost_backend_transfer *transfer = &backend->transfer;
 
-	while (transfer->fd >= 0 && loop_now() < deadline) {
-		struct pollfd pollfd = {
-			.fd = transfer->fd,
-			.events = transfer->load ? POLLIN : POLLOUT,
-		};
-
-		if (poll(&pollfd, 1, 100) > 0)
-			vhost_backend_transfer_step(backend);
-	}
+	while (transfer->fd >= 0 &&
+	       vhost_user_wait(transfer->fd, transfer->load ? POLLIN : POLLOUT,
+			       deadline) == 0)
+		vhost_backend_transfer_step(backend);
 	if (transfer->fd < 0)
 		return transfer->result;
 	vhost_backend_transfer_drop(backend);

@@ -17,19 +17,6 @@
 
 #define STATE_PIECE 65536
 
-static int vhost_frontend_wait(const struct vhost_frontend *frontend, int fd,
-			       short events)
-{
-	struct pollfd pollfd = {.fd = fd, .events = events};
-	const int64_t left = frontend->deadline - loop_now();
-
-	if (left <= 0)
-		return -ETIMEDOUT;
-	if (poll(&pollfd, 1, (int)(left / 1000000) + 1) < 0 && errno != EINTR)
-		return -errno;
-	return 0;
-}
-
 /* All that comes until the end. Return: 0 or a negative errno. */
 static int vhost_frontend_read_state(const struct vhost_frontend *frontend,
 				     int fd, char **text, size_t *len)
@@ -53,7 +40,7 @@ static int vhost_frontend_read_state(const struct vhost_frontend *frontend,
 			continue;
 		}
 		ret = errno == EAGAIN
-			      ? vhost_frontend_wait(frontend, fd, POLLIN)
+			      ? vhost_user_wait(fd, POLLIN, frontend->deadline)
 			      : -errno;
 		if (ret < 0)
 			return ret;
@@ -73,7 +60,7 @@ static int vhost_frontend_write_state(const struct vhost_frontend *frontend,
 			continue;
 		}
 		ret = errno == EAGAIN
-			      ? vhost_frontend_wait(frontend, fd, POLLOUT)
+			      ? vhost_user_wait(fd, POLLOUT, frontend->deadline)
 			      : -errno;
 		if (ret < 0)
 			return ret;

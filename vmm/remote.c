@@ -6,8 +6,8 @@
 #include "vmm/remote.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,25 +150,6 @@ const json_t *remote_refusal(const struct remote *remote)
 
 /* --- Messages ------------------------------------------------------------- */
 
-/* deadline: loop_now(), or -1 for none. Return: 0 or -ETIMEDOUT. */
-static int remote_poll(int fd, short events, int64_t deadline)
-{
-	struct pollfd poll_fd = {.fd = fd, .events = events};
-	int64_t ms = -1;
-
-	if (deadline >= 0) {
-		int64_t left = deadline - loop_now();
-
-		ms = left > 0 ? left / 1000000 + 1 : 0;
-		if (ms > INT_MAX)
-			ms = INT_MAX;
-	}
-	if (poll(&poll_fd, 1, (int)ms) == 0 && deadline >= 0 &&
-	    loop_now() >= deadline)
-		return -ETIMEDOUT;
-	return 0;
-}
-
 static int remote_hangs(const struct remote *remote, struct error *err)
 {
 	return error_set(err, ETIMEDOUT,
@@ -195,7 +176,7 @@ static int remote_write(struct remote *remote, const char *text, size_t len,
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return error_set(err, errno, "%s: cannot write: %s",
 					 remote->name, strerror(errno));
-		} else if (remote_poll(remote->fd, POLLOUT, deadline) < 0) {
+		} else if (loop_wait_fd(remote->fd, POLLOUT, deadline) < 0) {
 			return remote_hangs(remote, err);
 		}
 	}
@@ -283,7 +264,7 @@ static int remote_fill(struct remote *remote, struct error *err)
 	return 0;
 }
 
-/* deadline: loop_now(), or -1 for none. */
+/* deadline: as loop_wait_fd(). */
 static int remote_receive_new(struct remote *remote, int64_t deadline,
 			      json_t **message, struct error *err)
 {
@@ -292,7 +273,7 @@ static int remote_receive_new(struct remote *remote, int64_t deadline,
 
 		if (ret != -EAGAIN)
 			return ret;
-		if (remote_poll(remote->fd, POLLIN, deadline) < 0)
+		if (loop_wait_fd(remote->fd, POLLIN, deadline) < 0)
 			return remote_hangs(remote, err) /* -ETIMEDOUT */;
 		ret = remote_fill(remote, err);
 		if (ret < 0)
@@ -308,7 +289,8 @@ int remote_receive(struct remote *remote, int64_t max_ns, json_t **message,
 		json_array_remove(remote->kept, 0);
 		return 0;
 	}
-	return remote_receive_new(remote, max_ns < 0 ? -1 : loop_now() + max_ns,
+	return remote_receive_new(remote,
+				  max_ns < 0 ? INT64_MAX : loop_now() + max_ns,
 				  message, err);
 }
 
@@ -380,5 +362,6 @@ int remote_call(struct remote *remote, const char *method, json_t *params,
 void remote_wait_exit(struct remote *remote)
 {
 	if (remote->pidfd >= 0)
-		remote_poll(remote->pidfd, POLLIN, loop_now() + REMOTE_EXIT_NS);
+		(void)loop_wait_fd(remote->pidfd, POLLIN,
+				   loop_now() + REMOTE_EXIT_NS);
 }

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -261,18 +260,11 @@ static void stream_ready(void *ctx, uint32_t events)
 /* Wait until fd can be written. Return: false if it was not, for max_ns. */
 static bool stream_wait(const struct stream *stream, int64_t max_ns)
 {
-	struct pollfd pollfd = {.fd = stream->fd, .events = POLLOUT};
-	int64_t end, left;
-	int n;
+	int64_t end;
 
 	if (__builtin_add_overflow(loop_now(), max_ns, &end))
 		end = INT64_MAX;
-	do {
-		left = end - loop_now();
-		left = left > 0 ? (left + 999999) / 1000000 : 0;
-		n = poll(&pollfd, 1, left > INT_MAX ? INT_MAX : (int)left);
-	} while (n < 0 && errno == EINTR);
-	return n > 0;
+	return loop_wait_fd(stream->fd, POLLOUT, end) == 0;
 }
 
 void stream_flush(struct stream *stream, int64_t max_ns)

@@ -79,17 +79,18 @@ int64_t loop_now(void)
 int loop_wait_fd(int fd, short events, int64_t deadline)
 {
 	struct pollfd pollfd = {.fd = fd, .events = events};
+	int64_t ms;
 	int n;
 
 	do {
 		int64_t left = deadline - loop_now();
-		int64_t ms = left / 1000000 + (left % 1000000 > 0);
 
+		ms = left / 1000000 + (left % 1000000 > 0);
 		n = poll(&pollfd, 1,
 			 ms > INT_MAX ? INT_MAX
 			 : ms > 0     ? (int)ms
 				      : 0);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 ? errno == EINTR : n == 0 && ms > INT_MAX);
 	if (n < 0)
 		return -errno;
 	return n ? 0 : -ETIMEDOUT;

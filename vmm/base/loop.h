@@ -89,7 +89,8 @@ int64_t loop_now(void);
 /**
  * loop_wait_fd() - Wait for one descriptor, without a loop.
  * @events: poll(2)'s; 0: for a hang-up alone
- * @deadline: as loop_now(); one that has passed still takes a look
+ * @deadline: as loop_now(); one that has passed still takes a look; INT64_MAX
+ *            for none
  *
  * Any thread.
  * Return: 0, also after a hang-up; -ETIMEDOUT; or what poll(2) says.
