@@ -51,7 +51,7 @@ _Static_assert(offsetof(struct block_config, writeback) == 32, "5.2.4");
 static void block_on_event(void *self, uint32_t events)
 {
 	(void)events;
-	block_requests_run(self);
+	(void)block_requests_run(self);
 }
 
 static int block_watch(struct block *block)
@@ -111,10 +111,9 @@ static int block_create(void **self, struct virtio_device *device,
 	ret = block_create_file(block, resources, err);
 	if (ret < 0)
 		goto err_free;
-	ret = virtio_device_timer(device, &block->timer, block_requests_timeout,
-				  block);
+	ret = block_watch(block);
 	if (ret == 0)
-		ret = block_watch(block);
+		ret = virtio_device_look(device, block_requests_look);
 	if (ret < 0) {
 		error_set(err, -ret, "epoll: %s", strerror(-ret));
 		goto err_file;
@@ -255,7 +254,7 @@ static void block_queue_ready(void *self, unsigned int index)
 		return;
 	queue->ready = true;
 	virtqueue_set_kicks(queue->ring, false);
-	block_requests_run(block);
+	(void)block_requests_run(block);
 }
 
 static void block_reset(void *self)

@@ -20,7 +20,7 @@
 struct block_queue {
 	struct virtqueue *ring; /* the device's; NULL if it is not enabled */
 	bool ready;		/* there may be something in it */
-	bool later;		/* likewise, once something is done */
+	bool off;		/* it was empty, and kicks are off */
 	bool put;		/* something is put and not published */
 };
 
@@ -29,9 +29,6 @@ struct block {
 	struct block_file *file;      /* owned */
 	struct virtio_watch *watch;   /* the device's, as the next */
 	struct virtio_watch *ring_watch;
-	struct virtio_timer *timer; /* so that later is not never */
-	bool timer_set;
-	bool slow; /* nothing is left for later */
 	struct block_description description;
 
 	struct block_queue queues[BLOCK_QUEUES_MAX];
@@ -52,13 +49,13 @@ static inline bool block_acked(const struct block *block, unsigned int bit)
 }
 
 /* Take and finish requests until there is nothing to do at the moment; called
- * again when there is. */
-void block_requests_run(struct block *block);
+ * again when there is. Return: whether there was something. */
+bool block_requests_run(struct block *block);
 
-/* Some time has passed: take what was left for later, and ask for kicks. */
-void block_requests_timeout(void *self);
+/* A virtio_look_fn. */
+bool block_requests_look(void *self, bool sleeps);
 
-/* Show the driver what is done. */
-void block_requests_publish(struct block *block);
+/* Show the driver what is done. Return: whether there was something. */
+bool block_requests_publish(struct block *block);
 
 #endif

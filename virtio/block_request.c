@@ -9,9 +9,8 @@
  * chain that has no room for a header or a status cannot even fail: then the
  * device needs a reset.
  *
- * While many requests are in flight, their ends come often enough to take what
- * is new: the driver is not asked to kick for it, which costs it an exit each
- * time. Should none end for a while, a timer asks for kicks after all.
+ * A queue that was found empty is looked at again before the loop waits, and
+ * only then is the driver asked for kicks: each costs it an exit.
  */
 #include "virtio/block_private.h"
 
@@ -21,8 +20,6 @@
 #include <string.h>
 
 #define BLOCK_ROUND_MAX 256 /* requests, before others have their turn */
-#define BLOCK_BUSY	4   /* requests in flight, of which one ends soon */
-#define BLOCK_BUSY_NS	UINT64_C(1000000) /* what soon may be at most */
 
 /* 5.2.6: struct virtio_blk_req without data and status */
 struct block_header {
@@ -370,12 +367,8 @@ static bool block_requests_pop(struct block *block, struct block_queue *queue)
 		return true;
 	}
 	if (ret == 0) {
-		queue->later = block->in_flight >= BLOCK_BUSY && !block->slow;
-		/* One that came since then has given no kick. */
-		queue->ready =
-			!queue->later && virtqueue_set_kicks(queue->ring, true);
-		if (queue->ready)
-			virtqueue_set_kicks(queue->ring, false);
+		queue->ready = false;
+		queue->off = true;
 		return false;
 	}
 	/* Without memory it waits until something else is done. */
@@ -418,79 +411,80 @@ static unsigned int block_requests_take(struct block *block)
 	return taken;
 }
 
-void block_requests_publish(struct block *block)
+bool block_requests_publish(struct block *block)
 {
+	bool found = false;
+
 	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
 		if (!block->queues[i].put)
 			continue;
 		block->queues[i].put = false;
 		virtqueue_publish(block->queues[i].ring);
+		found = true;
 	}
-}
-
-/* Look again at queues that were left for later. */
-static void block_requests_look(struct block *block)
-{
-	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
-		struct block_queue *queue = &block->queues[i];
-
-		queue->ready |= queue->later;
-		queue->later = false;
-	}
+	return found;
 }
 
 /* Is there room for a request, and perhaps one for it? */
 static bool block_requests_due(const struct block *block)
 {
-	const bool idle = block->in_flight < BLOCK_BUSY;
-
 	if (block->failed || block->in_flight >= BLOCK_CALLS_MAX)
 		return false;
-	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
-		const struct block_queue *queue = &block->queues[i];
-
-		if (queue->ring && (queue->ready || (queue->later && idle)))
+	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++)
+		if (block->queues[i].ring && block->queues[i].ready)
 			return true;
-	}
 	return false;
 }
 
-static void block_requests_set_timer(struct block *block)
+/* Look again at queues that were empty. */
+static void block_requests_again(struct block *block)
 {
-	bool later = false;
-
 	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++)
-		later |= block->queues[i].later;
-	if (!later || block->timer_set)
-		return;
-	block->timer_set = true;
-	virtio_timer_set(block->timer, BLOCK_BUSY_NS);
+		block->queues[i].ready |= block->queues[i].off;
 }
 
-void block_requests_run(struct block *block)
+bool block_requests_run(struct block *block)
 {
 	unsigned int taken = 0, rounds = 0;
-	bool more;
+	bool more, found = false;
 
 	do {
-		block_requests_look(block);
+		block_requests_again(block);
 		taken += block_requests_take(block);
 		more = block_file_run(block->file);
-		block_requests_publish(block);
+		found |= block_requests_publish(block);
 	} while (block_requests_due(block) && !more &&
 		 taken < BLOCK_ROUND_MAX && ++rounds < BLOCK_ROUND_MAX);
 	/* It would be no kick that brings us back. */
 	if (!more && block_requests_due(block))
 		block_file_notify(block->file);
-	block_requests_set_timer(block);
+	return found || taken;
 }
 
-void block_requests_timeout(void *self)
+/* The loop sleeps: ask for kicks. Return: whether a request came before that.
+ */
+static bool block_requests_settle(struct block *block)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; i < BLOCK_QUEUES_MAX; i++) {
+		struct block_queue *queue = &block->queues[i];
+
+		if (!queue->ring || !queue->off)
+			continue;
+		queue->off = virtqueue_set_kicks(queue->ring, true);
+		if (queue->off)
+			virtqueue_set_kicks(queue->ring, false);
+		found |= queue->off;
+	}
+	return found;
+}
+
+bool block_requests_look(void *self, bool sleeps)
 {
 	struct block *block = self;
 
-	block->timer_set = false;
-	block->slow = true;
-	block_requests_run(block);
-	block->slow = false;
+	if (sleeps && !block_requests_settle(block))
+		return false;
+	return block_requests_run(block);
 }

@@ -490,6 +490,17 @@ int virtio_watch_set(struct virtio_watch *watch, uint32_t events);
  */
 int virtio_watch_move(struct virtio_watch *watch, int fd, uint32_t events);
 
+/**
+ * virtio_device_look() - Call @fn, with the lock held, before the device's loop
+ * waits: see loop_look_fn of vmm/base/loop.h.
+ *
+ * A model that has one leaves its kicks off (virtqueue_set_kicks()) until the
+ * loop sleeps. At most one, from create() only. No call comes while the device
+ * sleeps. Return: 0 or -ENOMEM.
+ */
+typedef bool virtio_look_fn(void *self, bool sleeps);
+int virtio_device_look(struct virtio_device *device, virtio_look_fn *fn);
+
 /* A timer, likewise: a timerfd, so that any operation may set it. */
 struct virtio_timer;
 typedef void virtio_timer_fn(void *self);

@@ -8,6 +8,7 @@
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "virtio/device_private.h"
@@ -173,14 +174,24 @@ static int virtio_device_take_queues(struct virtio_device *device,
 	return 0;
 }
 
-/* The model has queues now. Return: 0, or -EIO if it has failed since. */
+/* The model has the queue now, if there is one. */
+static void virtio_device_ready(struct virtio_device *device,
+				unsigned int index)
+{
+	if (!device->active[index] ||
+	    !virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
+		return;
+	device->ops->queue_ready(device->self, index);
+	/* This may be a vCPU's thread: have the loop come by and look. */
+	if (device->look)
+		eventfd_write(device->queues[index].kick_fd, 1);
+}
+
+/* Return: 0, or -EIO if it has failed since. */
 static int virtio_device_ready_all(struct virtio_device *device)
 {
-	for (unsigned int i = 0; i < device->queue_count; i++) {
-		if (device->active[i] &&
-		    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
-			device->ops->queue_ready(device->self, i);
-	}
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		virtio_device_ready(device, i);
 	return device->state == VIRTIO_DEVICE_FAILED ? -EIO : 0;
 }
 
@@ -262,9 +273,7 @@ int virtio_device_queue_enable_locked(struct virtio_device *device,
 		virtio_device_needs_reset(device);
 		return ret;
 	}
-	if (device->active[index] &&
-	    virtio_device_step(device, VIRTIO_STEP_QUEUE_READY))
-		device->ops->queue_ready(device->self, index);
+	virtio_device_ready(device, index);
 	return device->state == VIRTIO_DEVICE_FAILED ? -EIO : 0;
 }
 

@@ -71,6 +71,8 @@ struct virtio_device {
 	struct virtio_watch *watches; /* those of timers, too */
 	struct virtio_timer *timers;
 	unsigned int timer_count;
+	struct loop_look *look; /* owned; NULL: the model has none */
+	virtio_look_fn *look_fn;
 
 	struct log_limit failures;
 };

@@ -84,6 +84,8 @@ void virtio_device_leave_loop(struct virtio_device *device)
 		loop_fd_remove(device->queues[i].source);
 	for (struct virtio_watch *w = device->watches; w; w = w->next)
 		loop_fd_remove(w->source);
+	loop_look_remove(device->look);
+	device->look = NULL;
 }
 
 void virtio_device_fini_fds(struct virtio_device *device)
@@ -217,6 +219,26 @@ void virtio_device_quiet(struct virtio_device *device, bool quiet)
 			loop_fd_set(w->source,
 				    virtio_watch_mask(w->events, quiet));
 	}
+}
+
+static bool virtio_device_looked(void *ctx, bool sleeps)
+{
+	struct virtio_device *device = ctx;
+	bool found = false;
+
+	virtio_device_lock(device);
+	if (virtio_device_may(device, VIRTIO_STEP_CALLBACK))
+		found = device->look_fn(device->self, sleeps);
+	virtio_device_unlock(device);
+	return found;
+}
+
+int virtio_device_look(struct virtio_device *device, virtio_look_fn *fn)
+{
+	assert(!device->look);
+	device->look_fn = fn;
+	return loop_look_add(device->loop, &device->look, virtio_device_looked,
+			     device);
 }
 
 static void virtio_timer_due(void *self, uint32_t events)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -388,6 +389,97 @@ START_TEST(edge_of_an_unread_eventfd_comes_with_each_write)
 }
 END_TEST
 
+/* --- Looks ----------------------------------------------------------------
+ */
+
+static int eyes[2]; /* looks without and with sleeps */
+static int found;   /* looks that are to find something */
+
+static bool on_look(void *ctx, bool sleeps)
+{
+	(void)ctx;
+	eyes[sleeps]++;
+	return found && found--;
+}
+
+START_TEST(look_comes_before_each_wait)
+{
+	struct loop_look *look;
+
+	ck_assert_int_eq(loop_look_add(loop, &look, on_look, NULL), 0);
+	run_once();
+	run_once();
+	ck_assert_int_eq(eyes[true], 2);
+	loop_look_remove(look);
+	run_once();
+	ck_assert_int_eq(eyes[true], 2);
+}
+END_TEST
+
+START_TEST(look_that_finds_something_keeps_the_loop_awake)
+{
+	struct loop_timer *timer;
+	struct loop_look *look;
+
+	ck_assert_int_eq(loop_look_add(loop, &look, on_look, NULL), 0);
+	ck_assert_int_eq(loop_timer_add(loop, &timer, on_stop, NULL), 0);
+	loop_timer_set(timer, 20 * MS);
+	found = 3;
+	ck_assert_int_eq(loop_run(loop), 0);
+	/* Three turns that do not wait, and the one that does. */
+	ck_assert_int_ge(eyes[true], 4);
+	ck_assert_int_eq(found, 0);
+}
+END_TEST
+
+static int ping;
+
+/* There is always something again at once. */
+static void on_ping(void *ctx, uint32_t events)
+{
+	(void)events;
+	if (--*(int *)ctx == 0)
+		loop_stop(loop);
+	eventfd_write(ping, 1);
+}
+
+/* Waits end at once, so that spinning instead is learned: where it can pay. */
+START_TEST(look_after_short_waits_is_repeated)
+{
+	struct loop_look *look;
+	struct loop_fd *source;
+	int turns = 100;
+	cpu_set_t set;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(set), &set), 0);
+	ping = eventfd(1, EFD_CLOEXEC);
+	ck_assert_int_eq(loop_look_add(loop, &look, on_look, NULL), 0);
+	ck_assert_int_eq(loop_fd_add(loop, &source, ping, EPOLLIN | EPOLLET,
+				     on_ping, &turns),
+			 0);
+	ck_assert_int_eq(loop_run(loop), 0);
+	if (CPU_COUNT(&set) > 1)
+		ck_assert_int_gt(eyes[false], 0);
+	else
+		ck_assert_int_eq(eyes[false], 0);
+}
+END_TEST
+
+START_TEST(look_after_long_waits_comes_once)
+{
+	struct loop_timer *timer;
+	struct loop_look *look;
+
+	ck_assert_int_eq(loop_look_add(loop, &look, on_look, NULL), 0);
+	ck_assert_int_eq(loop_timer_add(loop, &timer, on_stop, NULL), 0);
+	for (int i = 0; i < 10; i++) {
+		loop_timer_set(timer, MS);
+		ck_assert_int_eq(loop_run(loop), 0);
+	}
+	ck_assert_int_eq(eyes[false], 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("loop");
@@ -412,6 +504,10 @@ int main(void)
 	tcase_add_test(tcase, stop_before_run_ends_it_at_once);
 	tcase_add_test(tcase, stop_before_edges_keeps_them_for_the_next_run);
 	tcase_add_test(tcase, edge_of_an_unread_eventfd_comes_with_each_write);
+	tcase_add_test(tcase, look_comes_before_each_wait);
+	tcase_add_test(tcase, look_that_finds_something_keeps_the_loop_awake);
+	tcase_add_test(tcase, look_after_short_waits_is_repeated);
+	tcase_add_test(tcase, look_after_long_waits_comes_once);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

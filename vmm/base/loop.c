@@ -10,6 +10,13 @@
  * when they are due, those that are not armed at its end. A machine has a
  * handful of each, so that singly linked lists do.
  *
+ * Before it waits, a turn looks at what can be seen in memory: for as long as
+ * loop->spin if that pays. It pays where waits are short, so each wait that was
+ * no longer than LOOP_SPIN_MAX doubles it, and one that was halves it; a loop
+ * that has nothing to do for a while does not spin at all. What is found is
+ * done at once, but for other sources' sake not for longer than
+ * LOOP_SPIN_TURN in one turn.
+ *
  * What loop_stop() leaves of an array is called when the loop runs again: an
  * edge (EPOLLET) is reported only once.
  */
@@ -18,6 +25,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -28,6 +36,9 @@
 
 #define LOOP_EVENTS 16
 #define LOOP_NEVER  INT64_MAX
+/* ns */
+#define LOOP_SPIN_MIN  4000
+#define LOOP_SPIN_TURN 200000
 
 struct loop_fd {
 	struct loop_fd *next;
@@ -55,6 +66,13 @@ struct loop_wake {
 	void *ctx; /* borrowed */
 };
 
+struct loop_look {
+	struct loop_look *next;
+	struct loop *loop; /* borrowed */
+	loop_look_fn *fn;
+	void *ctx; /* borrowed */
+};
+
 struct loop {
 	int epoll_fd; /* owned */
 	bool running;
@@ -66,6 +84,8 @@ struct loop {
 	struct loop_fd *fds;
 	struct loop_wake *wakes;
 	struct loop_timer *timers; /* ascending by due */
+	struct loop_look *looks;
+	int64_t spin, spin_max; /* ns */
 };
 
 int64_t loop_now(void)
@@ -96,6 +116,15 @@ int loop_wait_fd(int fd, short events, int64_t deadline)
 	return n ? 0 : -ETIMEDOUT;
 }
 
+/* Who spins on the only CPU keeps what it waits for from running. */
+static bool loop_has_cpus(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 &&
+	       CPU_COUNT(&set) > 1;
+}
+
 int loop_new(struct loop **out)
 {
 	struct loop *loop = calloc(1, sizeof(*loop));
@@ -109,6 +138,7 @@ int loop_new(struct loop **out)
 		free(loop);
 		return ret;
 	}
+	loop->spin_max = loop_has_cpus() ? LOOP_SPIN_MAX : 0;
 	*out = loop;
 	return 0;
 }
@@ -152,6 +182,10 @@ void loop_free(struct loop *loop)
 		next = timer->next;
 		free(timer);
 	}
+	for (struct loop_look *look = loop->looks, *next; look; look = next) {
+		next = look->next;
+		free(look);
+	}
 	close(loop->epoll_fd);
 	free(loop);
 }
@@ -187,15 +221,80 @@ static void loop_run_timers(struct loop *loop)
 	}
 }
 
+/* --- Looks -----------------------------------------------------------------
+ */
+
+static bool loop_look(struct loop *loop, bool sleeps)
+{
+	bool found = false;
+
+	for (struct loop_look *look = loop->looks; look; look = look->next)
+		found |= look->fn(look->ctx, sleeps);
+	return found;
+}
+
+static void loop_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#endif
+}
+
+static void loop_spin(struct loop *loop)
+{
+	int64_t now = loop_now();
+	const int64_t end = now + LOOP_SPIN_TURN;
+	int64_t until = now + loop->spin;
+
+	while (now < until && now < end && !loop->stop) {
+		const bool found = loop_look(loop, false);
+
+		now = loop_now();
+		if (found)
+			until = now + loop->spin;
+		else
+			loop_relax();
+	}
+}
+
+/* A wait was so long: would it have been worth spinning instead? */
+static void loop_spin_learn(struct loop *loop, int64_t waited)
+{
+	if (waited > LOOP_SPIN_MAX)
+		loop->spin = loop->spin / 2 < LOOP_SPIN_MIN ? 0
+							     : loop->spin / 2;
+	else if (loop->spin < LOOP_SPIN_MIN)
+		loop->spin = LOOP_SPIN_MIN;
+	else
+		loop->spin *= 2;
+	if (loop->spin > loop->spin_max)
+		loop->spin = loop->spin_max;
+}
+
+/* Return: ms that there is to wait for, -1 for ever. */
+static int loop_prepare(struct loop *loop)
+{
+	if (loop->spin)
+		loop_spin(loop);
+	if (loop_look(loop, true) || loop->stop)
+		return 0;
+	return loop_timeout(loop);
+}
+
 static int loop_wait(struct loop *loop)
 {
-	int count;
+	int count, timeout;
+	int64_t began = 0;
 
 	loop_reap(loop);
-	count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS,
-			   loop_timeout(loop));
+	timeout = loop_prepare(loop);
+	if (loop->looks)
+		began = loop_now();
+	count = epoll_wait(loop->epoll_fd, loop->events, LOOP_EVENTS, timeout);
 	if (count < 0 && errno != EINTR)
 		return -errno;
+	if (loop->looks && timeout != 0)
+		loop_spin_learn(loop, loop_now() - began);
 	loop->count = count > 0 ? count : 0;
 	loop->at = 0;
 	return 0;
@@ -417,6 +516,37 @@ void loop_wake_remove(struct loop_wake *wake)
 	loop_fd_remove(wake->source);
 	close(wake->fd);
 	free(wake);
+}
+
+int loop_look_add(struct loop *loop, struct loop_look **out, loop_look_fn *fn,
+		  void *ctx)
+{
+	struct loop_look *look = malloc(sizeof(*look));
+
+	if (!look)
+		return -ENOMEM;
+	*look = (struct loop_look){
+		.next = loop->looks,
+		.loop = loop,
+		.fn = fn,
+		.ctx = ctx,
+	};
+	loop->looks = look;
+	*out = look;
+	return 0;
+}
+
+void loop_look_remove(struct loop_look *look)
+{
+	struct loop_look **link;
+
+	if (!look)
+		return;
+	link = &look->loop->looks;
+	while (*link != look)
+		link = &(*link)->next;
+	*link = look->next;
+	free(look);
 }
 
 unsigned int loop_own_fds(const struct loop *loop, int *fds, unsigned int size)

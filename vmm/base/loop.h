@@ -1,6 +1,7 @@
 /*
  * The event loop of the main thread and of device processes: epoll, timers on
- * CLOCK_MONOTONIC, and wake-ups from other threads. All functions but
+ * CLOCK_MONOTONIC, wake-ups from other threads, and looks at memory, which take
+ * no system call. All functions but
  * loop_wake_send() and loop_fd_set() belong to the loop's thread. Callbacks may
  * add, change and remove any source, their own included.
  */
@@ -78,6 +79,30 @@ int loop_wake_add(struct loop *loop, struct loop_wake **out, loop_fn *fn,
 void loop_wake_send(struct loop_wake *wake);
 
 void loop_wake_remove(struct loop_wake *wake);
+
+/**
+ * typedef loop_look_fn - Look whether there is something to do, and do it.
+ * @sleeps: the loop is about to wait: from now on what comes has to wake it by
+ *          a descriptor
+ *
+ * Return: whether there was something.
+ */
+typedef bool loop_look_fn(void *ctx, bool sleeps);
+
+/*
+ * Call before the loop waits, with sleeps; and while what wakes it comes within
+ * LOOP_SPIN_MAX, again and again without, for as long as is worth it. On a host
+ * with one CPU only the former. Return: 0 or -ENOMEM.
+ */
+#define LOOP_SPIN_MAX 32000 /* ns */
+
+struct loop_look;
+int loop_look_add(struct loop *loop, struct loop_look **out, loop_look_fn *fn,
+		  void *ctx);
+
+/* Remove and free; NULL is nothing to do. No call comes after it. Not from a
+ * look. */
+void loop_look_remove(struct loop_look *look);
 
 /* The descriptors that the loop itself has: fds, NULL or room for @size of
  * them. Return: how many there are. */

@@ -145,9 +145,7 @@ void disk_create(struct disk *disk)
 	ck_assert_msg(virtio_device_new(&disk->device, &config, &err) == 0,
 		      "%s", err.text);
 	virtio_device_lock(disk->device);
-	if (!disk->options.held)
-		ck_assert_int_eq(
-			virtio_device_on_sandboxed_locked(disk->device), 0);
+	ck_assert_int_eq(virtio_device_on_sandboxed_locked(disk->device), 0);
 	virtio_device_set_events_locked(disk->device, &disk_events, disk);
 	virtio_device_unlock(disk->device);
 	for (unsigned int i = 0; i < disk->options.queues; i++)
@@ -208,13 +206,6 @@ int disk_activate(struct disk *disk)
 					    disk->options.queues);
 	virtio_device_unlock(disk->device);
 	return ret;
-}
-
-void disk_release(struct disk *disk)
-{
-	virtio_device_lock(disk->device);
-	ck_assert_int_eq(virtio_device_on_sandboxed_locked(disk->device), 0);
-	virtio_device_unlock(disk->device);
 }
 
 void disk_reset(struct disk *disk)

@@ -28,7 +28,6 @@ struct disk_options {
 	const char *serial;
 	unsigned int queues; /* 0: 1 */
 	enum block_engine engine;
-	bool held; /* threads: no call ends before disk_release() */
 	bool packed, indirect, event_idx;
 	uint64_t refuse; /* features that the driver does not accept */
 };
@@ -86,7 +85,6 @@ void disk_create(struct disk *disk);
 void disk_destroy(struct disk *disk);
 int disk_activate(struct disk *disk);
 void disk_reset(struct disk *disk);
-void disk_release(struct disk *disk);
 
 /* Make a request available, without a kick. */
 void disk_add(struct disk *disk, struct disk_request *request);
