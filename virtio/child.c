@@ -294,17 +294,33 @@ int child_new(struct child **out, const struct child_config *config,
 	return ret;
 }
 
+/*
+ * One that serves is told by the end of its connection, so that it takes its
+ * io_uring down itself: what a killed one leaves of that, the kernel takes down
+ * when it has waited for a grace period or two, 20 ms and more.
+ */
 void child_end(struct child *child)
 {
-	if (child)
+	if (!child || child->end_by)
+		return;
+	child->end_by = loop_now();
+	if (child->serves && child->phase == CHILD_RUNNING) {
+		/* A later connection was the frontend's, and is closed. */
+		shutdown(child->frontend.fds[0], SHUT_RDWR);
+		child->end_by += CHILD_DEADLINE;
+	} else {
 		child_kill(child);
+	}
 }
 
 void child_free(struct child *child)
 {
 	if (!child)
 		return;
-	child_kill(child);
+	child_end(child);
+	if (child->pidfd >= 0 &&
+	    loop_wait_fd(child->pidfd, POLLIN, child->end_by) < 0)
+		child_kill(child);
 	child_reap(child);
 	child_close(child);
 	child_restart_fini(child);

@@ -74,12 +74,12 @@ struct child_config {
 int child_new(struct child **out, const struct child_config *config,
 	      struct error *err);
 
-/* End the process, and do not wait for it: several end at once. The device is
- * freed already. NULL is nothing to do. */
+/* Have the process end, and do not wait for it: several end at once. The device
+ * is freed already. NULL is nothing to do. */
 void child_end(struct child *child);
 
-/* The same, and wait for its end and for that of its requests: CHILD_DEADLINE at
- * most. */
+/* The same, and wait for its end, for CHILD_DEADLINE from child_end() on at
+ * most, and for that of its requests, which is as long again. */
 void child_free(struct child *child);
 
 /**

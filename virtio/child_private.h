@@ -37,6 +37,7 @@ struct child {
 	int channel; /* owned; -1 without */
 	struct loop_fd *ended, *heard;
 	char said[CHILD_TEXT_MAX + 64]; /* its last words; "" for none */
+	int64_t end_by; /* loop_now() when it is killed; 0: no end is wanted */
 	int64_t window; /* loop_now() since when packets are counted */
 	unsigned int packets;
 	struct log_limit log, deaths, returns, notes;

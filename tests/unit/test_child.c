@@ -453,6 +453,34 @@ START_TEST(silence_at_a_reset_brings_another)
 }
 END_TEST
 
+/* A ring of one that is killed would outlive it for a while. */
+START_TEST(end_of_one_that_serves_is_its_own)
+{
+	siginfo_t info = {.si_code = 0};
+
+	make_block();
+	block_check(0);
+	virtio_device_free(guest.device);
+	guest.device = NULL;
+	child_end(child);
+	ck_assert_int_eq(waitid(P_PID, (id_t)child_pid(NULL), &info,
+				WEXITED | WNOWAIT),
+			 0);
+	ck_assert_int_eq(info.si_code, CLD_EXITED);
+	ck_assert_int_eq(info.si_status, 0);
+	finish();
+}
+END_TEST
+
+/* finish() would wait for ever. */
+START_TEST(end_of_one_that_is_silent_comes_in_time)
+{
+	make_block();
+	kill(child_pid(NULL), SIGSTOP);
+	finish();
+}
+END_TEST
+
 START_TEST(death_again_and_again_fails_the_device)
 {
 	uint64_t wanted = 0;
@@ -717,6 +745,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tcase, death_is_noticed_as_latency_alone);
 	tcase_add_test(tcase, death_of_net_replaces_its_passt);
 	tcase_add_test(tcase, silence_at_a_reset_brings_another);
+	tcase_add_test(tcase, end_of_one_that_serves_is_its_own);
+	tcase_add_test(tcase, end_of_one_that_is_silent_comes_in_time);
 	tcase_add_test(tcase, death_again_and_again_fails_the_device);
 	tcase_add_test(tcase, death_without_restart_needs_reset_and_says_why);
 	tcase_add_test(tcase, death_of_main_takes_all_with_it);
