@@ -165,6 +165,42 @@ static int virtqueue_allocate(struct virtqueue *queue)
 	return queue->table ? 0 : -ENOMEM;
 }
 
+/* --- Logging what was written ----------------------------------------------
+ */
+
+static void virtqueue_log_ring(const struct virtqueue *queue)
+{
+	const struct virtqueue_config *config = &queue->config;
+	uint64_t len[3], align[3];
+
+	if (!config->log || !config->log_ring)
+		return;
+	queue->ops->areas(config->size, len, align);
+	guest_log_mark(config->log, config->log_device, len[2]);
+	/* Packed, descriptors say that they are used. */
+	if (config->packed)
+		guest_log_mark(config->log, config->desc, len[0]);
+}
+
+/* A request that failed may have written some of it, too. */
+static void virtqueue_log_chain(const struct virtqueue *queue,
+				const struct virtqueue_chain *chain)
+{
+	uint64_t gpa;
+
+	if (!queue->config.log)
+		return;
+	for (unsigned int i = 0; i < chain->writable_count; i++) {
+		const struct iovec *iov = &chain->writable[i];
+
+		if (guest_mem_address(queue->mem, iov->iov_base, &gpa) == 0)
+			guest_log_mark(queue->config.log, gpa, iov->iov_len);
+	}
+}
+
+/* --- Making and freeing one ------------------------------------------------
+ */
+
 int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 		  const struct virtqueue_config *config,
 		  const struct virtqueue_position *position)
@@ -197,6 +233,7 @@ int virtqueue_new(struct virtqueue **out, struct guest_mem *mem,
 	if (ret < 0)
 		goto err_free;
 	ops->set_kicks(queue, true);
+	virtqueue_log_ring(queue);
 	*out = queue;
 	return 0;
 
@@ -409,6 +446,7 @@ void virtqueue_put(struct virtqueue *queue, struct virtqueue_chain *chain,
 	queue->in_flight--;
 	queue->entries_in_flight -= chain->descriptors;
 	queue->iovs_in_flight -= chain->readable_count + chain->writable_count;
+	virtqueue_log_chain(queue, chain);
 	if (!queue->broken) {
 		queue->ops->put(queue, chain, written);
 		queue->unpublished++;
@@ -424,6 +462,7 @@ void virtqueue_publish(struct virtqueue *queue)
 	if (queue->broken || queue->unpublished == 0)
 		return;
 	interrupt = queue->ops->publish(queue);
+	virtqueue_log_ring(queue);
 	queue->unpublished = 0;
 	queue->unpublished_entries = 0;
 	/* An eventfd that is full will wake whoever waits for it anyway. */
@@ -436,6 +475,7 @@ bool virtqueue_set_kicks(struct virtqueue *queue, bool wanted)
 	if (queue->broken)
 		return false;
 	queue->ops->set_kicks(queue, wanted);
+	virtqueue_log_ring(queue);
 	/*
 	 * With the driver's barrier between what it makes available and its
 	 * look at what we have just written (2.7.13.4, 2.8.21.2): it kicks,

@@ -19,6 +19,7 @@
 
 #include <sys/uio.h>
 
+#include "vmm/base/guest_log.h"
 #include "vmm/base/guest_mem.h"
 
 #define VIRTQUEUE_SIZE_MAX 32768
@@ -41,6 +42,12 @@ struct virtqueue_config {
 	/* Where what is taken and not used yet is written down, borrowed; see
 	 * queue_inflight.h. What is in there is popped first. NULL: none */
 	void *inflight;
+	/* Where the pages of buffers that were written to are marked, borrowed;
+	 * NULL: nowhere. What is written of the ring itself if log_ring is set,
+	 * as of a device area at log_device. */
+	struct guest_log *log;
+	bool log_ring;
+	uint64_t log_device;
 };
 
 /*

@@ -12,13 +12,12 @@
 
 #include "virtio/vhost_backend_private.h"
 
-/* LOG_SHMFD is not among them: what a device writes is not logged. */
-#define BACKEND_PROTOCOL                                                  \
-	(VHOST_USER_PROTOCOL(MQ) | VHOST_USER_PROTOCOL(REPLY_ACK) |       \
-	 VHOST_USER_PROTOCOL(BACKEND_REQ) | VHOST_USER_PROTOCOL(CONFIG) | \
-	 VHOST_USER_PROTOCOL(INFLIGHT_SHMFD) |                            \
-	 VHOST_USER_PROTOCOL(RESET_DEVICE) |                              \
-	 VHOST_USER_PROTOCOL(CONFIGURE_MEM_SLOTS) |                       \
+#define BACKEND_PROTOCOL                                                     \
+	(VHOST_USER_PROTOCOL(MQ) | VHOST_USER_PROTOCOL(LOG_SHMFD) |          \
+	 VHOST_USER_PROTOCOL(REPLY_ACK) | VHOST_USER_PROTOCOL(BACKEND_REQ) | \
+	 VHOST_USER_PROTOCOL(CONFIG) | VHOST_USER_PROTOCOL(INFLIGHT_SHMFD) | \
+	 VHOST_USER_PROTOCOL(RESET_DEVICE) |                                 \
+	 VHOST_USER_PROTOCOL(CONFIGURE_MEM_SLOTS) |                          \
 	 VHOST_USER_PROTOCOL(STATUS) | VHOST_USER_PROTOCOL(DEVICE_STATE))
 
 /* --- Features, owner, status ----------------------------------------------
@@ -30,7 +29,8 @@ static uint64_t vhost_backend_offer(const struct vhost_backend *backend)
 
 	if (!backend->config.whole)
 		features &= ~backend->type->frontend_features;
-	return features | UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES;
+	return features | UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES |
+	       UINT64_C(1) << VHOST_F_LOG_ALL;
 }
 
 void vhost_backend_answer(struct vhost_user_message *reply, uint64_t value)
@@ -59,16 +59,18 @@ static int backend_set_features(struct vhost_backend *backend,
 				struct vhost_user_message *message,
 				struct vhost_user_message *reply)
 {
-	uint64_t features = le64_get(message->payload.u64);
+	const uint64_t features = le64_get(message->payload.u64);
+	const uint64_t changed = features ^ backend->features;
 
 	(void)reply;
 	if (features & ~vhost_backend_offer(backend))
 		return -EINVAL;
-	if (features != backend->features &&
-	    backend->phase == VHOST_USER_PHASE_READY) {
-		/* Another driver: rings are set up anew. */
+	if (changed && backend->phase == VHOST_USER_PHASE_READY) {
 		vhost_backend_pause(backend);
-		vhost_backend_begin_anew(backend);
+		/* Another driver: rings are set up anew. Logging begins and
+		 * ends in mid-life. */
+		if (changed & ~(UINT64_C(1) << VHOST_F_LOG_ALL))
+			vhost_backend_begin_anew(backend);
 	}
 	backend->features = features;
 	backend->phase = VHOST_USER_PHASE_READY;
@@ -278,6 +280,35 @@ static int backend_get_max_mem_slots(struct vhost_backend *backend,
 	return 0;
 }
 
+static int backend_set_log_base(struct vhost_backend *backend,
+				struct vhost_user_message *message,
+				struct vhost_user_message *reply)
+{
+	const struct vhost_user_log *given = &message->payload.log;
+	struct guest_log *log;
+	int ret = guest_log_new(&log, message->fds[0], le64_get(given->offset),
+				le64_get(given->size));
+
+	if (ret < 0)
+		return ret;
+	vhost_backend_pause(backend);
+	guest_log_free(backend->log);
+	backend->log = log;
+	vhost_backend_answer(reply, 0);
+	return 0;
+}
+
+/* The log is read when the frontend likes; nobody has to be told of a bit. */
+static int backend_set_log_fd(struct vhost_backend *backend,
+			      struct vhost_user_message *message,
+			      struct vhost_user_message *reply)
+{
+	(void)backend;
+	(void)message;
+	(void)reply;
+	return 0;
+}
+
 /* --- Rings ----------------------------------------------------------------
  */
 
@@ -323,14 +354,15 @@ static int backend_set_vring_addr(struct vhost_backend *backend,
 		vhost_backend_ring_of(backend, le32_get(addr->index));
 
 	(void)reply;
-	/* The only flag is for logging. */
-	if (!ring || le32_get(addr->flags))
+	if (!ring || le32_get(addr->flags) & ~VHOST_VRING_F_LOG)
 		return -EINVAL;
 	if (ring->running)
 		vhost_backend_pause(backend);
 	ring->desc = le64_get(addr->descriptor);
 	ring->used = le64_get(addr->used);
 	ring->available = le64_get(addr->available);
+	ring->log = le32_get(addr->flags) & VHOST_VRING_F_LOG;
+	ring->log_address = le64_get(addr->log);
 	ring->placed = true;
 	return 0;
 }
@@ -524,6 +556,8 @@ void vhost_backend_drop_memory(struct vhost_backend *backend)
 {
 	vhost_backend_remove_regions(backend);
 	vhost_backend_drop_inflight(backend);
+	guest_log_free(backend->log);
+	backend->log = NULL;
 }
 
 /* --- State ----------------------------------------------------------------
@@ -567,6 +601,8 @@ static vhost_backend_handler *const vhost_backend_handlers[] = {
 	[VHOST_USER_SET_OWNER] = backend_set_owner,
 	[VHOST_USER_RESET_OWNER] = backend_reset_owner,
 	[VHOST_USER_SET_MEM_TABLE] = backend_set_mem_table,
+	[VHOST_USER_SET_LOG_BASE] = backend_set_log_base,
+	[VHOST_USER_SET_LOG_FD] = backend_set_log_fd,
 	[VHOST_USER_SET_VRING_NUM] = backend_set_vring_num,
 	[VHOST_USER_SET_VRING_ADDR] = backend_set_vring_addr,
 	[VHOST_USER_SET_VRING_BASE] = backend_set_vring_base,

@@ -20,7 +20,9 @@ struct vhost_backend_ring {
 	uint16_t num;			/* entries; 0: not said */
 	bool placed;			/* the addresses are there: */
 	uint64_t desc, used, available; /* the frontend's */
-	uint32_t base;			/* as in the messages */
+	bool log;	      /* what is written of the ring is to be logged, */
+	uint64_t log_address; /* as of a used ring there, guest physical */
+	uint32_t base;	      /* as in the messages */
 	/* Where it stood when it was stopped; false: base says that. */
 	bool known;
 	struct virtqueue_position at;
@@ -64,6 +66,8 @@ struct vhost_backend {
 	unsigned int region_count;
 	struct vhost_backend_ring rings[VIRTIO_QUEUES_MAX];
 	unsigned int ring_count;
+
+	struct guest_log *log; /* owned; NULL: none */
 
 	uint8_t *inflight; /* mapped; NULL: none */
 	size_t inflight_len;

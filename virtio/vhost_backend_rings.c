@@ -106,6 +106,11 @@ static bool vhost_backend_ring_config(struct vhost_backend *backend,
 		.size = ring->num,
 		.packed = vhost_backend_packed(backend),
 		.inflight = vhost_backend_inflight_of(backend, index),
+		.log = vhost_backend_has(backend, VHOST_F_LOG_ALL)
+			       ? backend->log
+			       : NULL,
+		.log_ring = ring->log,
+		.log_device = ring->log_address,
 	};
 	if (vhost_backend_translate(backend, ring->desc, &out->desc) &&
 	    vhost_backend_translate(backend, ring->available, &out->driver) &&

@@ -118,6 +118,8 @@ struct vhost_user_vring_state {
 };
 static_assert(sizeof(struct vhost_user_vring_state) == 8, "vring state");
 
+#define VHOST_VRING_F_LOG 1u /* of the flags below */
+
 struct vhost_user_vring_addr {
 	le32 index;
 	le32 flags;

@@ -488,6 +488,21 @@ void *guest_mem_span(const struct guest_mem *mem, uint64_t gpa, uint64_t len)
 	return NULL;
 }
 
+int guest_mem_address(const struct guest_mem *mem, const void *host,
+		      uint64_t *gpa)
+{
+	for (unsigned int i = 0; i < mem->count; i++) {
+		const uint64_t offset =
+			(uintptr_t)host - (uintptr_t)mem->hosts[i];
+
+		if (offset >= mem->regions[i].size)
+			continue;
+		*gpa = mem->regions[i].base + offset;
+		return 0;
+	}
+	return -EFAULT;
+}
+
 int guest_mem_read(const struct guest_mem *mem, uint64_t gpa, void *buf,
 		   uint64_t len)
 {

@@ -99,6 +99,11 @@ unsigned int guest_mem_regions(const struct guest_mem *mem,
  */
 void *guest_mem_span(const struct guest_mem *mem, uint64_t gpa, uint64_t len);
 
+/* The guest physical address of one that guest_mem_span() gave. Any thread.
+ * Return: 0, or -EFAULT if it is in no region. */
+int guest_mem_address(const struct guest_mem *mem, const void *host,
+		      uint64_t *gpa);
+
 /*
  * Copy from or to guest memory, or zero it. Any thread; not atomic. @len may
  * be 0. Return: 0, or -EFAULT if the span is not all in one region (nothing
