@@ -1,6 +1,6 @@
 # The bench, included from tests/targets.mk.
 
-bench_bins := $B/tests/bench/compare
+bench_bins := $B/tests/bench/compare $B/tests/bench/bare_jail
 bench_guests :=
 ifeq ($(ARCH),x86_64)
 bench_bins += $B/tests/bench/bare_kvm $B/tests/bench/flood

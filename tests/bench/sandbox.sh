@@ -1,7 +1,8 @@
 #!/bin/bash
 # What four devices in processes of their own cost, for tests/bench/run.sh:
-# start-up beside QEMU's microvm with the same four devices, and the memory of all
-# processes. As root, for a tap; on a /dev/kvm.
+# start-up beside QEMU's microvm with the same four devices, what of that is the
+# sandbox's beside the least that four jails take (bare_jail.c), and the memory of
+# all processes. As root, for a tap; on a /dev/kvm.
 #
 # From the environment: B, BANTAM, RUNS, MICROVM (QEMU's command to that point).
 set -euo pipefail
@@ -30,18 +31,32 @@ sandbox_pss() {
 		END { printf "%.2f", own / 1024 }'
 }
 
+# sandbox_share OUTPUT: of compare's medians, what the sandbox adds to bantam,
+# and four jails to a program that does nothing.
+sandbox_share() {
+	awk '
+		$2 == "wall" { median[$1] = $4 }
+		END {
+			sandbox = median["bantam-on"] - median["bantam-off"]
+			jails = median["bare-4-jails"] - median["bare-no-jail"]
+			printf "  the sandbox adds %.1f ms, four bare jails %.1f ms: x%.2f\n",
+				sandbox, jails, sandbox / jails
+		}' "$1"
+}
+
+# It ends as a machine does, not by SIGKILL: the next one uses the same disk.
 sandbox_memory() {
 	local pid reader
 
 	mkfifo "$work/out"
-	"$BANTAM" run -m 128M -a how=spin "${devices[@]}" --sandbox "$1" \
+	"$BANTAM" run -m 128M -a how=spin "${devices[@]}" --sandbox "$1" --grace 0s \
 		"$PWD/$B/tests/guest/die.elf" >"$work/out" </dev/null &
 	pid=$!
 	# The guest says a line, and spins.
 	exec {reader}<"$work/out"
 	read -r _ <&"$reader"
 	echo "  bantam --sandbox $1: PSS $(sandbox_pss "$pid") MiB in $(($(pgrep -cP "$pid" || true) + 1)) processes"
-	kill -KILL "$pid"
+	kill -TERM "$pid"
 	wait "$pid" 2>/dev/null || true
 	exec {reader}<&-
 	rm "$work/out"
@@ -56,6 +71,7 @@ ip link set "$tap" up
 truncate -s 16M "$work/disk"
 devices=(-d "$work/disk" -n "tap=$tap" --console null --rng on)
 guest=$PWD/$B/tests/guest/exit.elf
+bare=$PWD/$B/tests/bench/bare_jail
 run=("$BANTAM" run -m 128M "${devices[@]}")
 "$PWD/$B/tests/bench/compare" -n "${RUNS:-31}" \
 	qemu-microvm "${microvm[@]}" -m 128 -kernel "$guest" \
@@ -67,11 +83,16 @@ run=("$BANTAM" run -m 128M "${devices[@]}")
 	-device virtconsole,chardev=c \
 	-device virtio-rng-pci,disable-legacy=on -- \
 	bantam-off "${run[@]}" --sandbox off "$guest" -- \
-	bantam-on "${run[@]}" --sandbox on "$guest" 2>"$work/messages" || {
+	bantam-on "${run[@]}" --sandbox on "$guest" -- \
+	bare-no-jail "$bare" 0 -- bare-4-jails "$bare" 4 \
+	2>"$work/messages" >"$work/figures" || {
 	tail -n 5 "$work/messages"
 	exit 1
 }
+cat "$work/figures"
 echo "   target: bantam-on at most x0.35"
+sandbox_share "$work/figures"
+echo "   target: at most x1.3"
 sandbox_memory off
 sandbox_memory on
 echo "   target: all of bantam's processes at most 8 MiB, without guest memory"
