@@ -31,9 +31,10 @@
 /* A signal's handler has nothing else to reach it by; written before the filter
  * is there, and never after. */
 static char filter_names[FILTER_CALLS][FILTER_NAME_MAX];
+static pthread_once_t filter_named = PTHREAD_ONCE_INIT;
 static struct filter_report filter_report = {.fd = -1};
 
-void filter_name_of(int number, char *out, size_t size)
+void jail_call_name(int number, char *out, size_t size)
 {
 	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
 
@@ -51,18 +52,38 @@ static size_t filter_append(char *text, size_t at, const char *more)
 	return at;
 }
 
+static size_t filter_append_number(char *text, size_t at, int number)
+{
+	char digits[16] = "";
+	size_t first = sizeof(digits) - 1;
+	unsigned int rest = (unsigned int)number;
+
+	do {
+		digits[--first] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	return filter_append(text, at, digits + first);
+}
+
+static size_t filter_append_call(char *text, size_t at, int number)
+{
+	if (filter_report.socket)
+		return filter_append_number(text, at, number);
+	return filter_append(text, at,
+			     number >= 0 && number < FILTER_CALLS
+				     ? filter_names[number]
+				     : "unknown");
+}
+
 /* Only what is safe in a handler, and in both kinds of list. */
 static void filter_violated(int signal, siginfo_t *info, void *context)
 {
-	const int number = info->si_syscall;
-	const bool known = number >= 0 && number < FILTER_CALLS;
 	char text[FILTER_TEXT_MAX];
 	size_t len = filter_append(text, 0, filter_report.before);
 
 	(void)signal;
 	(void)context;
-	len = filter_append(text, len,
-			    known ? filter_names[number] : "unknown");
+	len = filter_append_call(text, len, info->si_syscall);
 	len = filter_append(text, len, filter_report.after);
 	/* Nobody waits for a parent that does not listen. */
 	if (!filter_report.socket)
@@ -73,6 +94,12 @@ static void filter_violated(int signal, siginfo_t *info, void *context)
 		syscall(SYS_acct, NULL);
 }
 
+static void filter_make_names(void)
+{
+	for (int i = 0; i < FILTER_CALLS; i++)
+		jail_call_name(i, filter_names[i], FILTER_NAME_MAX);
+}
+
 int filter_handler_set(const struct filter_report *report)
 {
 	struct sigaction action = {
@@ -81,8 +108,8 @@ int filter_handler_set(const struct filter_report *report)
 	};
 	sigset_t set;
 
-	for (int i = 0; i < FILTER_CALLS; i++)
-		filter_name_of(i, filter_names[i], FILTER_NAME_MAX);
+	if (!report->socket)
+		pthread_once(&filter_named, filter_make_names);
 	filter_report = *report;
 	sigfillset(&action.sa_mask);
 	if (sigaction(SIGSYS, &action, NULL) < 0)

@@ -12,7 +12,8 @@
 
 #include "vmm/base/syscall_list.h"
 
-/* Where the last words go, and what is around the call's name. */
+/* Where the last words go, and what is around the call: its name, or for a
+ * parent on a socket, which can find that out at leisure, its number. */
 struct filter_report {
 	int fd;
 	bool socket;
@@ -21,9 +22,6 @@ struct filter_report {
 
 /* Catch SIGSYS in this process: say so, and die of it. 0 or -errno. */
 int filter_handler_set(const struct filter_report *report);
-
-/* The name of a call of this architecture, or its number. */
-void filter_name_of(int number, char *out, size_t size);
 
 /* An empty filter with what becomes of calls that are not in it; released by
  * seccomp_release(). Then the rules of a list. 0 or -errno. */

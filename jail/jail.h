@@ -46,7 +46,7 @@ int jail_begin(int channel_fd);
  *
  * In a child that the spawner started with the same mode. Afterwards a call
  * that is not in the list kills the process, by SIGSYS, and report_fd has one
- * packet more: {"violation":{"call":"openat"}}. With JAIL_LOG the call is made,
+ * packet more: {"violation":{"call":257}}, for jail_call_name(). With JAIL_LOG the call is made,
  * and report_fd gets one packet now, {"notify":true}, with a descriptor for
  * jail_notice(). A sanitizer makes calls of its own: a build with the address
  * or thread sanitizer has no filter.
@@ -68,6 +68,10 @@ int jail_rights_drop(bool keep_users, const char **what);
 
 /* Whether this build has filters. */
 bool jail_has_filter(void);
+
+/* The name of a system call of this architecture, or its number, in size bytes.
+ * In any process. */
+void jail_call_name(int number, char *out, size_t size);
 
 /**
  * jail_notice() - In the parent: one call that a child in JAIL_LOG has made.

@@ -23,8 +23,8 @@ int jail_filter_load(const struct jail_config *config, int *notify_fd)
 	const struct filter_report report = {
 		.fd = config->report_fd,
 		.socket = true,
-		.before = "{\"violation\":{\"call\":\"",
-		.after = "\"}}",
+		.before = "{\"violation\":{\"call\":",
+		.after = "}}",
 	};
 	scmp_filter_ctx filter;
 	int ret = filter_start(&filter, log ? SCMP_ACT_NOTIFY : SCMP_ACT_TRAP);
@@ -61,6 +61,6 @@ int jail_notice(int notify_fd, char *call, size_t size)
 	answer.id = notice.id;
 	if (ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer) < 0)
 		return -errno;
-	filter_name_of(notice.data.nr, call, size);
+	jail_call_name(notice.data.nr, call, size);
 	return 0;
 }

@@ -581,6 +581,7 @@ static const char *const lies[] = {
 	"{\"ready\":1}",
 	"{\"log\":{\"level\":99,\"text\":\"\"}}",
 	"{\"violation\":{}}",
+	"{\"violation\":{\"call\":\"openat\"}}",
 	"{\"create\":{}}",
 	"no JSON",
 };
