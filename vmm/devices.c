@@ -109,6 +109,27 @@ static int devices_open_all(struct devices *devices, struct error *err)
 	return rc;
 }
 
+/* enum virtio_sandbox, never UNSAID. */
+static unsigned int devices_sandbox(const struct devices *devices,
+				    const struct device_plan_entry *plan)
+{
+	if (plan->vhost_user)
+		return VIRTIO_SANDBOX_OFF;
+	return plan->common->sandbox ? plan->common->sandbox : devices->sandbox;
+}
+
+/* Its namespaces take a while, which opening devices takes, too. */
+static int devices_make_spawner(struct devices *devices, struct error *err)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < devices->plan.count; i++)
+		any |= devices_sandbox(devices, &devices->plan.entries[i]) !=
+		       VIRTIO_SANDBOX_OFF;
+	return any && !devices->dry_run ? spawner_new(&devices->spawner, err)
+					: 0;
+}
+
 int devices_open(struct devices **out, const struct options *options,
 		 const struct virtio_console_options *console,
 		 struct error *err)
@@ -122,6 +143,8 @@ int devices_open(struct devices **out, const struct options *options,
 	devices->sandbox = options->sandbox;
 	devices_raise_limit();
 	rc = device_plan_make(&devices->plan, options, console, err);
+	if (!rc)
+		rc = devices_make_spawner(devices, err);
 	if (!rc)
 		rc = devices_open_all(devices, err);
 	if (rc)
@@ -152,16 +175,6 @@ static int devices_each(struct devices *devices,
 
 /* --- Processes ----------------------------------------------------------- */
 
-/* enum virtio_sandbox, never UNSAID. */
-static unsigned int devices_sandbox(const struct devices *devices,
-				    const struct devices_entry *entry)
-{
-	if (entry->plan->vhost_user)
-		return VIRTIO_SANDBOX_OFF;
-	return entry->plan->common->sandbox ? entry->plan->common->sandbox
-					    : devices->sandbox;
-}
-
 static void devices_child_event(void *ctx, enum child_event event,
 				const char *why)
 {
@@ -190,7 +203,7 @@ static int devices_start_entry(struct devices *devices,
 		.label = entry->plan->label,
 		.packed = entry->plan->common->packed,
 		.restart = entry->plan->common->restart,
-		.sandbox = devices_sandbox(devices, entry),
+		.sandbox = devices_sandbox(devices, entry->plan),
 	};
 
 	return config.sandbox == VIRTIO_SANDBOX_OFF
@@ -201,19 +214,10 @@ static int devices_start_entry(struct devices *devices,
 int devices_start(struct devices *devices, const struct devices_watch *watch,
 		  struct error *err)
 {
-	bool any = false;
-
 	devices->watch = *watch;
-	for (size_t i = 0; i < devices->plan.count; i++)
-		any |= devices_sandbox(devices, &devices->entries[i]) !=
-		       VIRTIO_SANDBOX_OFF;
-	if (any && !devices->dry_run) {
-		int rc = spawner_new(&devices->spawner, err);
-
-		return rc ? rc
-			  : devices_each(devices, devices_start_entry, err);
-	}
-	return 0;
+	return devices->spawner
+		       ? devices_each(devices, devices_start_entry, err)
+		       : 0;
 }
 
 /* --- Creating ------------------------------------------------------------ */
