@@ -71,6 +71,16 @@ void child_kill(struct child *child)
 	pthread_mutex_unlock(&child->lock);
 }
 
+void child_violated(struct child *child, int number)
+{
+	char call[CHILD_CALL_MAX];
+
+	jail_call_name(number, call, sizeof(call));
+	snprintf(child->said, sizeof(child->said),
+		 "was killed for the system call %s, which its sandbox refuses",
+		 call);
+}
+
 /* What became of it, behind "its process". */
 static void child_explain(struct child *child, const siginfo_t *info)
 {

@@ -8,7 +8,6 @@
 
 #include <sys/epoll.h>
 
-#include "jail/jail.h"
 #include "virtio/child_private.h"
 #include "vmm/base/side_channel.h"
 
@@ -71,15 +70,11 @@ static int child_hear_log(void *ctx, struct side_channel_packet *packet)
 static int child_hear_violation(void *ctx, struct side_channel_packet *packet)
 {
 	struct child *child = ctx;
-	char call[CHILD_CALL_MAX];
 	int number;
 
 	if (json_unpack(packet->body, "{s:i !}", "call", &number) < 0)
 		return -EPROTO;
-	jail_call_name(number, call, sizeof(call));
-	snprintf(child->said, sizeof(child->said),
-		 "was killed for the system call %s, which its sandbox refuses",
-		 call);
+	child_violated(child, number);
 	return 0;
 }
 

@@ -87,6 +87,9 @@ int child_connect(struct child *child, int *ours, struct error *err);
  */
 int child_note(struct child *child, int notices);
 
+/* What its last words are, by the number of the call. */
+void child_violated(struct child *child, int number);
+
 /* Any thread. */
 void child_kill(struct child *child);
 
