@@ -257,7 +257,7 @@ case_disk_locked()
 
 	needs_kvm disk_locked || return 0
 	exec {feed}<>"$tmp/fifo"
-	"${limit[@]}" "$bantam" run "$guests/echo.elf" -d "$disk" \
+	"${limit[@]}" "$bantam" run "$guests/echo.elf" -d "$disk" --grace 0s \
 		<"$tmp/fifo" >"$tmp/echo" 2>/dev/null &
 	pid=$!
 	echo hello >&"$feed"
@@ -266,7 +266,8 @@ case_disk_locked()
 		tries=$((tries + 1))
 	done
 	expect_bad disk_locked "--disk $disk.*in use.*stop that one" run "$exit_elf" -d "$disk"
-	kill -KILL $pid
+	# To timeout(1), which ends what it runs by that.
+	kill -TERM $pid
 	wait $pid 2>/dev/null
 	exec {feed}>&-
 }
