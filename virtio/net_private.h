@@ -27,6 +27,9 @@
 #define NET_HEAD_SIZE 30
 /* Frames that one queue may have in one turn of the loop. */
 #define NET_BUDGET 128
+/* After so many of them the driver sees those, and works on them while the
+ * device goes on; more often would be an interrupt each time. */
+#define NET_PUBLISH 16
 
 /* What the driver has set up, and the cable: saved and restored. */
 struct net_state {

@@ -308,7 +308,8 @@ void net_rx_run(struct net_pair *pair)
 	virtqueue_set_kicks(rx->queue, false);
 	while (left && ret > 0) {
 		ret = net_rx_one(pair);
-		left--;
+		if (--left % NET_PUBLISH == 0 && rx->queue)
+			virtqueue_publish(rx->queue);
 	}
 	/* A queue that was broken is gone. */
 	if (!rx->queue)

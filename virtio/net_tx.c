@@ -134,7 +134,8 @@ void net_tx_run(struct net_pair *pair)
 	virtqueue_set_kicks(tx->queue, false);
 	while (left && ret > 0) {
 		ret = net_tx_one(pair);
-		left--;
+		if (--left % NET_PUBLISH == 0 && tx->queue)
+			virtqueue_publish(tx->queue);
 	}
 	if (!tx->queue)
 		return;

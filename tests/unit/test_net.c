@@ -561,6 +561,36 @@ START_TEST(tx_turn_is_bounded)
 }
 END_TEST
 
+/* Interrupts of a queue since the last time. */
+static unsigned int interrupts(unsigned int index)
+{
+	eventfd_t count;
+
+	if (eventfd_read(virtio_device_call_fd(driver.guest.device, index),
+			 &count) < 0)
+		return 0;
+	return (unsigned int)count;
+}
+
+/* Without an event index it is interrupted whenever it is shown some. */
+START_TEST(turn_shows_its_frames_in_parts)
+{
+	begin(0, MODEL_DRIVER_ALL & ~(UINT64_C(1) << 29));
+	net_driver_give(&driver, 0, 4 * NET_PUBLISH, 100);
+	settle();
+	interrupts(_i);
+	for (unsigned int i = 0; i < 3 * NET_PUBLISH + 1; i++) {
+		if (_i)
+			leave(14, 1);
+		else
+			arrive(14, 1);
+	}
+	loop_timer_set(driver.guest.turn, 0);
+	ck_assert_int_eq(loop_run(driver.guest.loop), 0);
+	ck_assert_uint_eq(interrupts(_i), 4);
+}
+END_TEST
+
 /* --- Link ------------------------------------------------------------------
  */
 
@@ -900,6 +930,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(tc, tx_frame_is_sent, 0, 2);
 	tcase_add_test(tc, tx_end_without_room_keeps_the_order);
 	tcase_add_test(tc, tx_turn_is_bounded);
+	tcase_add_loop_test(tc, turn_shows_its_frames_in_parts, 0, 2);
 	tcase_add_test(tc, link_down_drops_and_up_announces);
 	tcase_add_test(tc, link_down_starved_drains_and_comes_back);
 	tcase_add_test(tc, link_same_as_before_changes_nothing);
