@@ -60,7 +60,7 @@ void net_pair_rearm(struct net_pair *pair)
 
 	if (net_pair_used(pair) && !pair->net->lost) {
 		events = EPOLLERR | EPOLLHUP;
-		if (rx->queue && !rx->starved && !rx->frame)
+		if (rx->queue && !rx->starved && !rx->frame && !rx->resting)
 			events |= EPOLLIN;
 		if (tx->queue && (tx->chain || net_end_unsent(pair->net)))
 			events |= EPOLLOUT;
@@ -115,6 +115,7 @@ void net_lose(struct net *net, int error)
 static void net_stop(struct net *net)
 {
 	virtio_timer_set(net->timer, 0);
+	net_pace_stop(net);
 	net->control = NULL;
 	for (unsigned int i = 0; i < net->end.pairs; i++) {
 		struct net_pair *pair = &net->pairs[i];
@@ -219,6 +220,8 @@ int net_new(struct net **out, struct virtio_device *device,
 	net_filter_reset(&net->state);
 	memcpy(net->state.mac, config->mac, NET_MAC_SIZE);
 	ret = virtio_device_timer(device, &net->timer, net_rx_timeout, net);
+	if (ret == 0)
+		ret = net_pace_init(net);
 	for (unsigned int i = 0; ret == 0 && i < end->pairs; i++)
 		ret = net_init_pair(net, i);
 	if (ret < 0) {

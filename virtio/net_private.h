@@ -53,6 +53,8 @@ struct net_rx {
 	unsigned int count, iovecs;
 	uint64_t space; /* bytes in them */
 	bool starved;	/* waits for a kick */
+	bool resting;	/* waits for net_pace.timer */
+	bool given;	/* the driver got some in this turn */
 	/* A frame that is longer than space: its first bytes are in the
 	 * chains, the rest in spill. */
 	uint64_t frame; /* bytes with the header; 0: none */
@@ -89,6 +91,15 @@ struct net_counters {
 	uint64_t tx_dropped; /* the link is down, or the end refused */
 };
 
+/* How often the device looks for frames: see net_pace.c. */
+struct net_pace {
+	struct virtio_timer *timer;
+	bool set;	 /* the timer is */
+	bool receives;	 /* many more frames come than go */
+	int64_t balance; /* frames that came less those that went, since ... */
+	int64_t since;	 /* ... then: as loop_now() */
+};
+
 struct net_config {
 	uint8_t mac[NET_MAC_SIZE];
 	uint16_t mtu; /* 0: not said */
@@ -104,6 +115,7 @@ struct net {
 	struct net_pair pairs[NET_PAIRS_MAX];
 	struct virtqueue *control;
 	struct virtio_timer *timer; /* for frames in net_rx.spill */
+	struct net_pace pace;
 	struct net_counters counters;
 	struct log_limit log;
 };
@@ -165,6 +177,16 @@ void net_tx_run(struct net_pair *pair);
 void net_tx_drop(struct net_tx *tx);
 /* Give a frame back that will not be sent any more. */
 void net_tx_discard(struct net_pair *pair);
+
+/* --- net_pace.c -------------------------------------------------------------
+ */
+
+int net_pace_init(struct net *net);
+/* A turn is over, now by loop_now(): see how things stand. */
+void net_pace_measure(struct net_pace *pace, int64_t now);
+/* Have net_rx_run() called for whoever rests, in a moment. */
+void net_pace_rest(struct net *net);
+void net_pace_stop(struct net *net);
 
 /* --- net_header.c -----------------------------------------------------------
  */

@@ -13,7 +13,8 @@
  * When a frame is longer than what was gathered, its end goes to rx->spill, and
  * from there to further buffers. Where the ring has too few it waits until the
  * driver has put more, for a time: a ring may be smaller than a frame. Without
- * any buffer the end is left alone until the driver kicks.
+ * any buffer the end is left alone for a moment (net_pace.c), then until the
+ * driver kicks.
  */
 #include "virtio/net_private.h"
 
@@ -67,6 +68,7 @@ void net_rx_drop(struct net_rx *rx)
 	rx->frame = 0;
 	rx->last = 0;
 	rx->starved = false;
+	rx->resting = false;
 }
 
 /* Take one chain more. Return: 1, 0 if there is none, -errno: failed. */
@@ -151,6 +153,7 @@ static void net_rx_deliver(struct net_pair *pair, uint64_t len)
 	memcpy(rx->head, &header, sizeof(header));
 	net_rx_write(rx, 0, rx->head, MIN(len, NET_HEAD_SIZE));
 
+	rx->given = true;
 	counters->rx_frames++;
 	counters->rx_bytes += len - sizeof(header);
 	for (unsigned int i = 0; i < count; i++) {
@@ -253,6 +256,7 @@ static void net_rx_frame(struct net_pair *pair, uint64_t len)
 	struct net_rx *rx = &pair->rx;
 
 	rx->last = len;
+	pair->net->pace.balance++;
 	if (!net_rx_accept(pair, len))
 		return;
 	if (len <= rx->space) {
@@ -284,8 +288,11 @@ static int net_rx_one(struct net_pair *pair)
 		return rx->queue && net_rx_spilled(pair);
 	if (net_rx_gather(pair, net_rx_wanted(pair)) < 0)
 		return -EPROTO;
-	if (net_link(net) && rx->space < least)
-		return net_rx_starve(rx);
+	if (net_link(net) && rx->space < least) {
+		/* With all of them in its hands it would kick for the first. */
+		rx->resting = rx->given;
+		return !rx->given && net_rx_starve(rx);
+	}
 	len = net_rx_read(pair);
 	if (len >= 0) {
 		net_rx_frame(pair, (uint64_t)len);
@@ -296,15 +303,29 @@ static int net_rx_one(struct net_pair *pair)
 	return 0;
 }
 
+/* A turn is over. more: but for the budget it would have gone on. */
+static void net_rx_pause(struct net_pair *pair, bool more)
+{
+	struct net_rx *rx = &pair->rx;
+
+	net_pace_measure(&pair->net->pace, loop_now());
+	if (pair->net->pace.receives && !more && !rx->starved && !rx->frame)
+		rx->resting = true;
+	if (rx->resting)
+		net_pace_rest(pair->net);
+}
+
 void net_rx_run(struct net_pair *pair)
 {
 	struct net_rx *rx = &pair->rx;
 	unsigned int left = NET_BUDGET;
 	int ret = 1;
 
+	rx->resting = false;
 	if (!rx->queue || !net_pair_used(pair) || pair->net->lost)
 		return;
 	rx->starved = false;
+	rx->given = false;
 	virtqueue_set_kicks(rx->queue, false);
 	while (left && ret > 0) {
 		ret = net_rx_one(pair);
@@ -318,6 +339,7 @@ void net_rx_run(struct net_pair *pair)
 	if (ret > 0 && pair->net->end.ops->buffered &&
 	    pair->net->end.ops->buffered(pair->net->end.ctx))
 		net_pair_again(pair, true);
+	net_rx_pause(pair, ret > 0);
 	net_pair_rearm(pair);
 }
 

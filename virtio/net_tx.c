@@ -72,6 +72,7 @@ static int net_tx_send(struct net_pair *pair)
 			net_lose(net, -ret);
 		return 0;
 	}
+	net->pace.balance--;
 	net->counters.tx_frames++;
 	net->counters.tx_bytes += len;
 	return 0;

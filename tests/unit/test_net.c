@@ -161,9 +161,9 @@ START_TEST(keep_fds_names_just_the_end)
 
 	net_driver_init(&driver, 3, 0, 0);
 	count = virtio_device_keep_fds(driver.guest.device, fds);
-	/* 7 queues with two eventfds each, and a timer. */
-	ck_assert_uint_eq(count, 14 + 1 + 3);
-	ck_assert_mem_eq(fds + 15, driver.guest.resources.fds,
+	/* 7 queues with two eventfds each, and two timers. */
+	ck_assert_uint_eq(count, 14 + 2 + 3);
+	ck_assert_mem_eq(fds + 16, driver.guest.resources.fds,
 			 3 * sizeof(fds[0]));
 }
 END_TEST
@@ -319,6 +319,126 @@ START_TEST(rx_starved_ring_leaves_frames_until_a_kick)
 		ck_assert_uint_eq(expect_received(200, i), 1);
 	expect_no_more();
 	ck_assert_uint_eq(net_driver_counter(&driver, "rx_dropped"), 0);
+}
+END_TEST
+
+/* A turn of the loop, which time has no part in. */
+static void turn(void)
+{
+	loop_timer_set(driver.guest.turn, 0);
+	ck_assert_int_eq(loop_run(driver.guest.loop), 0);
+}
+
+static bool received_ten(void *ctx)
+{
+	(void)ctx;
+	return net_driver_counter(&driver, "rx_frames") == 10;
+}
+
+START_TEST(rx_ring_used_up_is_looked_at_before_a_kick_is_wanted)
+{
+	begin(0, _i ? NO_MRG : MODEL_DRIVER_ALL);
+	net_driver_give(&driver, 0, 3, 1600);
+	turn();
+	for (uint8_t i = 0; i < 10; i++)
+		arrive(200, i);
+	turn();
+	ck_assert_uint_eq(expect_received(200, 0), 1);
+	eventfd_read(virtio_device_kick_fd(driver.guest.device, 0),
+		     &(eventfd_t){0});
+	net_driver_give(&driver, 0, 20, 1600);
+	ck_assert_int_lt(
+		eventfd_read(virtio_device_kick_fd(driver.guest.device, 0),
+			     &(eventfd_t){0}),
+		0);
+	ck_assert(model_driver_wait(&driver.guest, received_ten, NULL));
+}
+END_TEST
+
+/* As if that were what was measured, and for long. */
+static void pace(bool receives)
+{
+	driver.net->pace.receives = receives;
+	driver.net->pace.since = loop_now() + INT64_C(1000000000000);
+}
+
+START_TEST(rx_paced_frames_come_together)
+{
+	begin(0, MODEL_DRIVER_ALL);
+	net_driver_give(&driver, 0, 20, 1600);
+	settle();
+	pace(_i);
+	arrive(14, 0);
+	turn();
+	expect_received(14, 0);
+	ck_assert_int_eq(driver.net->pairs[0].rx.resting, _i);
+	/* Time stands still. */
+	virtio_timer_set(driver.net->pace.timer, 0);
+	for (uint8_t i = 1; i < 10; i++)
+		arrive(14, i);
+	settle();
+	ck_assert_uint_eq(net_driver_counter(&driver, "rx_frames"),
+			  _i ? 1 : 10);
+	virtio_timer_set(driver.net->pace.timer, 1);
+	ck_assert(model_driver_wait(&driver.guest, received_ten, NULL));
+	for (uint8_t i = 1; i < 10; i++)
+		expect_received(14, i);
+}
+END_TEST
+
+START_TEST(rx_paced_queue_survives_a_reset)
+{
+	begin(0, MODEL_DRIVER_ALL);
+	net_driver_give(&driver, 0, 1, 1600);
+	pace(true);
+	arrive(14, 1);
+	turn();
+	model_driver_reset(&driver.guest);
+	model_driver_start(&driver.guest, MODEL_DRIVER_ALL);
+	pace(false);
+	net_driver_give(&driver, 0, 20, 1600);
+	arrive(14, 2);
+	settle();
+	expect_received(14, 2);
+}
+END_TEST
+
+START_TEST(pace_balance_is_frames_less_answers)
+{
+	begin(0, MODEL_DRIVER_ALL);
+	pace(false);
+	net_driver_give(&driver, 0, 20, 1600);
+	for (uint8_t i = 0; i < 7; i++)
+		arrive(14, i);
+	for (uint8_t i = 0; i < 5; i++)
+		leave(14, i);
+	settle();
+	ck_assert_int_eq(driver.net->pace.balance, 2);
+}
+END_TEST
+
+START_TEST(pace_measure_needs_many_a_millisecond)
+{
+	static const struct {
+		int64_t balance, ns;
+		bool before, receives;
+	} cases[] = {
+		{33, 1000000, false, true},   {32, 1000000, true, false},
+		{1000, 999999, false, false}, {0, 999999, true, true},
+		{100, 4000000, true, false},  {200, 4000000, false, true},
+		{-100, 1000000, true, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct net_pace rate = {
+			.balance = cases[i].balance,
+			.since = 77,
+			.receives = cases[i].before,
+		};
+
+		net_pace_measure(&rate, 77 + cases[i].ns);
+		ck_assert_int_eq(rate.receives, cases[i].receives);
+	}
 }
 END_TEST
 
@@ -915,6 +1035,12 @@ static Suite *suite(void)
 			    0, 2);
 	tcase_add_test(tc, rx_unmerged_short_buffer_drops_and_is_kept);
 	tcase_add_test(tc, rx_frames_that_are_none_are_dropped);
+	tcase_add_loop_test(
+		tc, rx_ring_used_up_is_looked_at_before_a_kick_is_wanted, 0, 2);
+	tcase_add_loop_test(tc, rx_paced_frames_come_together, 0, 2);
+	tcase_add_test(tc, rx_paced_queue_survives_a_reset);
+	tcase_add_test(tc, pace_balance_is_frames_less_answers);
+	tcase_add_test(tc, pace_measure_needs_many_a_millisecond);
 	tcase_add_loop_test(tc, rx_starved_ring_leaves_frames_until_a_kick, 0,
 			    2);
 	tcase_add_test(tc, rx_short_ring_keeps_the_frame_until_there_is_more);

@@ -346,9 +346,9 @@ START_TEST(keep_fds_names_all_three)
 	int fds[VIRTIO_DEVICE_FDS_MAX];
 	unsigned int count = virtio_device_keep_fds(driver.guest.device, fds);
 
-	/* Three queues, and a timer. */
-	ck_assert_uint_eq(count, 6 + 1 + NET_USER_FDS);
-	ck_assert_mem_eq(fds + 7, driver.guest.resources.fds,
+	/* Three queues, and two timers. */
+	ck_assert_uint_eq(count, 6 + 2 + NET_USER_FDS);
+	ck_assert_mem_eq(fds + 8, driver.guest.resources.fds,
 			 NET_USER_FDS * sizeof(fds[0]));
 }
 END_TEST

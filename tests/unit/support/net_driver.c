@@ -146,7 +146,7 @@ static int net_driver_create(void **self, struct virtio_device *device,
 	memcpy(config.mac, net_driver_mac, sizeof(config.mac));
 	ret = net_new(&net, device, &config, &end, err);
 	if (ret == 0)
-		*self = net;
+		*self = net_driver_next.driver->net = net;
 	return ret;
 }
 

@@ -15,6 +15,7 @@
 
 struct net_driver {
 	struct model_driver guest;
+	struct net *net;	  /* the model; owned by the device */
 	int peers[NET_PAIRS_MAX]; /* the other ends, owned */
 };
 
