@@ -15,7 +15,7 @@ runs=${RUNS:-5}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu host,-arch-capabilities -m 256 -nodefaults
+q35=(qemu-system-x86_64 -M q35 -accel kvm -cpu "host,-arch-capabilities" -m 256 -nodefaults
 	-no-user-config -display none -serial stdio
 	-device "isa-debug-exit,iobase=0xf4,iosize=1"
 	-object "iothread,id=io" -kernel "$guest")
@@ -26,19 +26,26 @@ bench_figure() {
 		awk '/^bench: / { printf "%.1f %.2f\n", $2 * 1e9 / $4, $3 * 1e3 / $4 }'
 }
 
+# bench_bantam on|off OPTIONS: with the device in its process, or in main.
+bench_bantam() {
+	bench_figure "$BANTAM" run -m 256M -k "$guest" -a "$2" --sandbox "$1" \
+		"${bantam_device[@]}" || true
+}
+
 # bench_pair NAME OPTIONS: QEMU and bantam in turn, with the arrays
-# qemu_device and bantam_device; medians and the median of the ratios.
+# qemu_device and bantam_device; medians and the medians of the ratios, to QEMU
+# and to bantam with its device in main.
 bench_pair() {
-	local name=$1 append=$2 i qemu bantam who
+	local name=$1 append=$2 i qemu bantam off who
 
 	: >"$work/rows"
 	for ((i = 0; i <= runs; i++)); do
 		qemu=$(bench_figure "${q35[@]}" "${qemu_device[@]}" \
 			-append "$append" || true)
 		[[ -n $qemu ]] || sed 's/^/   QEMU: /' "$work/err"
-		bantam=$(bench_figure "$BANTAM" run -m 256M -k "$guest" \
-			-a "$append" "${bantam_device[@]}" || true)
-		if [[ -z $qemu || -z $bantam ]]; then
+		off=$(bench_bantam off "$append")
+		bantam=$(bench_bantam on "$append")
+		if [[ -z $qemu || -z $bantam || -z $off ]]; then
 			who=QEMU
 			[[ -z $qemu ]] || who=bantam
 			echo "   $name: no figure of $who"
@@ -46,7 +53,7 @@ bench_pair() {
 			return 0
 		fi
 		# The first round warms up.
-		[[ $i -eq 0 ]] || echo "$qemu $bantam" >>"$work/rows"
+		[[ $i -eq 0 ]] || echo "$qemu $bantam $off" >>"$work/rows"
 	done
 	awk -v name="$name" '
 		function median(a, n,    i, j, t) {
@@ -57,11 +64,14 @@ bench_pair() {
 					}
 			return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2
 		}
-		{ q[NR] = $1; b[NR] = $3; m[NR] = $4; r[NR] = $3 / $1 }
+		{
+			q[NR] = $1; b[NR] = $3; m[NR] = $4; r[NR] = $3 / $1
+			o[NR] = $5; s[NR] = $3 / $5
+		}
 		END {
-			printf "  %-36s QEMU %9.0f/s  bantam %9.0f/s (%.1f MB/s)  x%.2f\n",
+			printf "  %-36s QEMU %9.0f/s  bantam %9.0f/s (%.1f MB/s)  x%.2f  --sandbox off %9.0f/s  x%.2f\n",
 				name, median(q, NR), median(b, NR), median(m, NR),
-				median(r, NR)
+				median(r, NR), median(o, NR), median(s, NR)
 		}' "$work/rows"
 }
 
@@ -78,9 +88,10 @@ bench_host_io() {
 		awk -F ';' '{ printf "  %-36s io_uring on the host %9.0f/s\n", "", $8 }'
 }
 
-# bench_reads NAME: with the same devices, all kinds.
+# bench_reads NAME FACTOR: with the same devices, all kinds; FACTOR times COUNT
+# of them.
 bench_reads() {
-	local count=${COUNT:-4000}
+	local count=$((${COUNT:-4000} * $2))
 
 	bench_pair "4 KiB random, depth 1, $1" \
 		"what=read random=1 size=4096 depth=1 count=$count"
@@ -112,7 +123,7 @@ bench_block() {
 	qemu_device=(-drive "if=none,id=d,file=$disk,format=raw,aio=io_uring,cache=writeback"
 		-device "virtio-blk-pci,drive=d,iothread=io,disable-legacy=on")
 	bantam_device=(-d "$disk")
-	[[ -n ${DIRECT_ONLY-} ]] || bench_reads "page cache"
+	[[ -n ${DIRECT_ONLY-} ]] || bench_reads "page cache" 10
 	direct=1
 	if ! bench_direct_disk; then
 		echo "   skip: O_DIRECT: not for $disk, and there is no other disk"
@@ -122,9 +133,9 @@ bench_block() {
 	bantam_device=(-d "$disk,direct")
 	for aio in io_uring native; do
 		qemu_device[1]="if=none,id=d,file=$disk,format=raw,aio=$aio,cache=none"
-		bench_reads "direct, $aio"
+		bench_reads "direct, $aio" 1
 	done
-	echo "   target: x1.0 at depth 1, x1.2 at depth 32"
+	echo "   target: x1.0 at depth 1, x1.2 at depth 32; x0.95 of --sandbox off"
 }
 
 bench_net() {
@@ -153,7 +164,7 @@ bench_net() {
 		wait "$!" 2>/dev/null || true
 	done
 	ip link delete tap9
-	echo "   target: x1.0"
+	echo "   target: x1.0; x0.95 of --sandbox off"
 }
 
 # bench_flood BYTES: frames without end into the tap, whoever reads them.
