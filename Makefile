@@ -51,7 +51,7 @@ unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
 	tests/unit/$(ARCH)/support/*.c))
 
 # libcrypto is loaded when it is wanted, see vmm/digest.h.
-libs := jansson liburing libseccomp liblz4 libzstd liblzma zlib \
+libs := jansson liburing libseccomp libcap-ng liblz4 libzstd liblzma zlib \
 	$(if $(STATIC),libcrypto)
 # libfdt has no pkg-config file everywhere.
 libs_aarch64 := -lfdt

@@ -26,6 +26,7 @@ packages() {
 		build	libjansson-dev	JSON
 		build	liburing-dev	io_uring, for disks
 		build	libseccomp-dev	system call filters of device processes
+		build	libcap-ng-dev	their capabilities
 		build	liblz4-dev	kernel payloads in lz4
 		build	libzstd-dev	kernel payloads in zstd
 		build	liblzma-dev	kernel payloads in xz and lzma

@@ -19,7 +19,7 @@ packages() {
 	cat <<-END
 		build	libc6-dev libgcc-12-dev libjansson-dev liburing-dev liblz4-dev
 		build	libzstd-dev liblzma-dev libbz2-dev zlib1g-dev libssl-dev
-		build	libfdt-dev check libseccomp-dev
+		build	libfdt-dev check libseccomp-dev libcap-ng-dev
 		rig	dash bash coreutils util-linux mount procps findutils grep sed mawk
 		rig	cpio gzip iproute2 kmod passt busybox-static diffutils libpam-runtime
 		rig	e2fsprogs pciutils fio ethtool iperf3 rng-tools5
