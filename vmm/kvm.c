@@ -8,10 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include "vmm/arch.h"
 #include "vmm/base/kvm_small.h"
@@ -51,7 +49,7 @@ int kvm_open(struct kvm *kvm, struct error *err)
 {
 	int version, size, rc;
 
-	kvm->vm_fd = kvm->holder = -1;
+	kvm->vm_fd = -1;
 	kvm->dev_fd = open(KVM_DEVICE, O_RDWR | O_CLOEXEC);
 	if (kvm->dev_fd < 0)
 		return kvm_explain(errno, err);
@@ -76,26 +74,14 @@ int kvm_open(struct kvm *kvm, struct error *err)
 	return 0;
 }
 
-void kvm_hold(struct kvm *kvm)
-{
-	struct io_uring_params params = {.flags = IORING_SETUP_R_DISABLED};
-
-	kvm->holder = (int)syscall(SYS_io_uring_setup, 1, &params);
-	if (kvm->holder >= 0)
-		(void)syscall(SYS_io_uring_register, kvm->holder,
-			      IORING_REGISTER_FILES, &kvm->vm_fd, 1);
-}
-
 void kvm_close(struct kvm *kvm)
 {
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
-	/* After the VM, which is then its alone. */
-	if (kvm->holder >= 0)
-		close(kvm->holder);
 	if (kvm->dev_fd >= 0)
 		close(kvm->dev_fd);
-	kvm->vm_fd = kvm->dev_fd = kvm->holder = -1;
+	kvm->vm_fd = -1;
+	kvm->dev_fd = -1;
 }
 
 int kvm_set_memory(const struct kvm *kvm, const struct guest_mem *mem,

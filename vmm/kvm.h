@@ -15,7 +15,6 @@
 struct kvm {
 	int dev_fd;	 /* owned; /dev/kvm */
 	int vm_fd;	 /* owned */
-	int holder;	 /* owned; -1 without: see kvm_hold() */
 	size_t run_size; /* bytes of a vCPU's struct kvm_run mapping */
 };
 
@@ -27,19 +26,6 @@ struct kvm {
  * Return: 0 or a negative errno, @err says what to do.
  */
 int kvm_open(struct kvm *kvm, struct error *err);
-
-/**
- * kvm_hold() - Have the kernel take the VM down by itself, after kvm_close().
- *
- * Since it registers an in-kernel interrupt controller's ports with
- * call_srcu(), Linux waits at a VM's end until that is over, which is some 15
- * ms from the start: long for a guest that lives shorter. An io_uring that has
- * the VM as a registered file, and is never enabled, ends on a worker of the
- * kernel's, and the VM with it. Where there is no io_uring, kvm_close() waits.
- *
- * Main thread, before its filter is loaded.
- */
-void kvm_hold(struct kvm *kvm);
 
 void kvm_close(struct kvm *kvm);
 

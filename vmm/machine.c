@@ -449,7 +449,6 @@ static int machine_go(struct machine *machine, struct error *err)
 	vcpus_go(machine->vcpus);
 	machine_tell(machine, MACHINE_STARTED);
 	machine_watch_silence(machine);
-	kvm_hold(&machine->kvm);
 	rc = confine_main(machine->confine, err);
 	if (!rc) {
 		rc = loop_run(machine->loop);
@@ -580,7 +579,7 @@ int machine_run(const struct options *options, struct outcome *outcome,
 	machine->options = options;
 	machine->signal_fd = -1;
 	machine->kernel.fd = machine->initrd.fd = -1;
-	machine->kvm.dev_fd = machine->kvm.vm_fd = machine->kvm.holder = -1;
+	machine->kvm.dev_fd = machine->kvm.vm_fd = -1;
 	machine->outcome.kind = OUTCOME_NONE;
 	pthread_mutex_init(&machine->lock, NULL);
 
