@@ -463,9 +463,9 @@ START_TEST(end_of_one_that_serves_is_its_own)
 	virtio_device_free(guest.device);
 	guest.device = NULL;
 	child_end(child);
-	ck_assert_int_eq(waitid(P_PID, (id_t)child_pid(NULL), &info,
-				WEXITED | WNOWAIT),
-			 0);
+	ck_assert_int_eq(
+		waitid(P_PID, (id_t)child_pid(NULL), &info, WEXITED | WNOWAIT),
+		0);
 	/* With a status of its own if the leak sanitizer wanted to look. */
 	ck_assert_int_eq(info.si_code, CLD_EXITED);
 	finish();
