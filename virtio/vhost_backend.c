@@ -32,7 +32,7 @@ static void vhost_backend_leave(struct vhost_backend *backend)
 	virtio_device_lock(device);
 	virtio_device_set_events_locked(device, NULL, NULL);
 	vhost_backend_transfer_drop(backend);
-	vhost_backend_reset(backend);
+	vhost_backend_reset(backend, false);
 	vhost_backend_drop_memory(backend);
 	for (unsigned int i = 0; i < backend->ring_count; i++) {
 		virtio_device_set_kick_locked(device, i, -1);

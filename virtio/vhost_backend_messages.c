@@ -40,9 +40,10 @@ void vhost_backend_answer(struct vhost_user_message *reply, uint64_t value)
 }
 
 /* The driver has reset it: what it did before counts no more. */
-static void vhost_backend_begin_anew(struct vhost_backend *backend)
+static void vhost_backend_begin_anew(struct vhost_backend *backend,
+				     bool keep_enabled)
 {
-	vhost_backend_reset(backend);
+	vhost_backend_reset(backend, keep_enabled);
 	vhost_backend_forget(backend);
 }
 
@@ -67,10 +68,11 @@ static int backend_set_features(struct vhost_backend *backend,
 		return -EINVAL;
 	if (changed && backend->phase == VHOST_USER_PHASE_READY) {
 		vhost_backend_pause(backend);
-		/* Another driver: rings are set up anew. Logging begins and
-		 * ends in mid-life. */
+		/* Another driver: rings are set up anew, but QEMU has enabled
+		 * those of a network card by now. Logging begins and ends in
+		 * mid-life. */
 		if (changed & ~(UINT64_C(1) << VHOST_F_LOG_ALL))
-			vhost_backend_begin_anew(backend);
+			vhost_backend_begin_anew(backend, true);
 	}
 	backend->features = features;
 	backend->phase = VHOST_USER_PHASE_READY;
@@ -143,7 +145,7 @@ static int backend_reset_device(struct vhost_backend *backend,
 {
 	(void)message;
 	(void)reply;
-	vhost_backend_begin_anew(backend);
+	vhost_backend_begin_anew(backend, false);
 	return 0;
 }
 
@@ -157,7 +159,7 @@ static int backend_set_status(struct vhost_backend *backend,
 	if (status > UINT8_MAX)
 		return -EINVAL;
 	if (status == 0)
-		vhost_backend_begin_anew(backend);
+		vhost_backend_begin_anew(backend, false);
 	backend->status = (uint8_t)status;
 	return 0;
 }

@@ -112,8 +112,9 @@ void vhost_backend_pause(struct vhost_backend *backend);
 /* Those rings run that are to. After a pause, or after a change that may have
  * made one ready. */
 void vhost_backend_settle(struct vhost_backend *backend);
-/* The device as no driver has seen it, no ring. */
-void vhost_backend_reset(struct vhost_backend *backend);
+/* The device as no driver has seen it, no ring; but maybe those that are
+ * enabled stay so. */
+void vhost_backend_reset(struct vhost_backend *backend, bool keep_enabled);
 /* The base that is to be told for a ring that does not run. */
 uint32_t vhost_backend_base(const struct vhost_backend *backend,
 			    unsigned int index);

@@ -249,13 +249,15 @@ void vhost_backend_settle(struct vhost_backend *backend)
 		vhost_backend_start(backend, configs, positions, count);
 }
 
-void vhost_backend_reset(struct vhost_backend *backend)
+void vhost_backend_reset(struct vhost_backend *backend, bool keep_enabled)
 {
 	for (unsigned int i = 0; i < backend->ring_count; i++) {
 		struct vhost_backend_ring *ring = &backend->rings[i];
-		int err_fd = ring->err_fd;
 
-		*ring = (struct vhost_backend_ring){.err_fd = err_fd};
+		*ring = (struct vhost_backend_ring){
+			.err_fd = ring->err_fd,
+			.enabled = keep_enabled && ring->enabled,
+		};
 	}
 	/* Without a queue, it wakes to nothing. */
 	if (virtio_device_state_locked(backend->device) ==

@@ -165,7 +165,9 @@ static const struct vhost_user_row vhost_user_frontend_rows[] = {
 		{
 			.name = "SET_VRING_ENABLE",
 			.request = EXACTLY(struct vhost_user_vring_state),
-			.phase = VHOST_USER_PHASE_READY,
+			/* QEMU enables a network card's before it has sent
+			 * features. */
+			.phase = VHOST_USER_PHASE_OWNED,
 		},
 	[VHOST_USER_SET_BACKEND_REQ_FD] =
 		{

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <linux/virtio_ring.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -459,6 +460,92 @@ START_TEST(backend_memory_that_is_cut_off_ends_the_connection)
 	close(memory);
 	close(kick.fds[0]);
 	check_served();
+	vhost_server_stop(&server);
+}
+END_TEST
+
+/* A split ring of rng's at 0x10000, whose first buffer waits, in memory at 0.
+ */
+static void set_ring_up(int fd, int memory, int kick, int call)
+{
+	const struct {
+		struct vring_desc desc;
+		uint8_t gap[0x2000 - sizeof(struct vring_desc)];
+		uint16_t flags, index, head;
+	} ring = {
+		.desc = {.addr = 0x4000,
+			 .len = 64,
+			 .flags = VRING_DESC_F_WRITE},
+		.index = 1,
+	};
+
+	ck_assert_int_eq(pwrite(memory, &ring, sizeof(ring), 0), sizeof(ring));
+	put(fd,
+	    &(struct vhost_user_message){
+		    .request = VHOST_USER_SET_MEM_TABLE,
+		    .size = 40,
+		    .payload.table = {.count = {1},
+				      .regions = {{.size = {65536},
+						   .user_address = {0x10000}}}},
+		    .fds = {memory},
+		    .fd_count = 1});
+	put(fd,
+	    &(struct vhost_user_message){.request = VHOST_USER_SET_VRING_NUM,
+					 .size = 8,
+					 .payload.state = {{0}, {8}}});
+	put(fd, &(struct vhost_user_message){
+			.request = VHOST_USER_SET_VRING_ADDR,
+			.size = 40,
+			.payload.addr = {.descriptor = {0x10000},
+					 .available = {0x12000},
+					 .used = {0x13000}}});
+	put(fd,
+	    &(struct vhost_user_message){.request = VHOST_USER_SET_VRING_CALL,
+					 .size = 8,
+					 .fds = {call},
+					 .fd_count = 1});
+	put(fd,
+	    &(struct vhost_user_message){.request = VHOST_USER_SET_VRING_KICK,
+					 .size = 8,
+					 .fds = {kick},
+					 .fd_count = 1});
+}
+
+/* QEMU's order for a network card: its rings are enabled before the features
+ * of each driver come. */
+START_TEST(backend_ring_enabled_before_features_runs)
+{
+	const uint64_t event_idx = UINT64_C(1) << 29;
+	const struct vhost_user_message enable = {
+		.request = VHOST_USER_SET_VRING_ENABLE,
+		.size = 8,
+		.payload.state = {{0}, {1}},
+	};
+	struct vhost_user_message features = {
+		.request = VHOST_USER_SET_FEATURES,
+		.size = 8,
+		.payload.u64 = le64_of(FEATURES | event_idx),
+	};
+	const int memory = memfd_create("ring", MFD_CLOEXEC);
+	const int kick = eventfd(1, EFD_CLOEXEC);
+	const int call = eventfd(0, EFD_CLOEXEC);
+	int fd;
+
+	start_server();
+	fd = vhost_server_connect(&server);
+	put(fd, &(struct vhost_user_message){.request = VHOST_USER_SET_OWNER});
+	put(fd, &enable);
+	put(fd, &features);
+	put(fd, &enable);
+	features.payload.u64 = le64_of(FEATURES);
+	put(fd, &features);
+	ck_assert_int_eq(ftruncate(memory, 65536), 0);
+	set_ring_up(fd, memory, kick, call);
+	ck_assert_int_eq(loop_wait_fd(call, POLLIN, soon()), 0);
+	close(fd);
+	close(memory);
+	close(kick);
+	close(call);
 	vhost_server_stop(&server);
 }
 END_TEST
@@ -961,6 +1048,7 @@ int main(void)
 	tcase_add_test(front, backend_descriptors_in_pieces_are_closed);
 	tcase_add_test(front,
 		       backend_memory_that_is_cut_off_ends_the_connection);
+	tcase_add_test(front, backend_ring_enabled_before_features_runs);
 	suite_add_tcase(suite, front);
 	tcase_add_loop_test(
 		back, create_lying_backend_is_an_error, 0,
