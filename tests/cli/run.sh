@@ -66,6 +66,17 @@ cli usage_vhost_type 125 '2:--vhost-user gpu: expected block' \
 	run "$guests/poweroff.elf" --dry-run --vhost-user "gpu,socket=$tmp/sock"
 cli usage_vhost_socket 125 '2:start the backend first' \
 	run "$guests/poweroff.elf" --dry-run --vhost-user "rng,socket=$tmp/sock"
+cli usage_vhost_fs_tag 125 '2:--vhost-user fs: tag: expected 1 to 36 bytes' \
+	run "$guests/poweroff.elf" --dry-run --vhost-user "fs,socket=$tmp/sock"
+cli usage_vhost_fs_long_tag 125 '2:--vhost-user fs: tag: expected 1 to 36 bytes' \
+	run "$guests/poweroff.elf" --dry-run \
+	--vhost-user "fs,socket=$tmp/sock,tag=0123456789012345678901234567890123456"
+cli usage_vhost_tag 125 '2:--vhost-user rng: tag: only fs has one' \
+	run "$guests/poweroff.elf" --dry-run \
+	--vhost-user "rng,socket=$tmp/sock,tag=files"
+cli usage_vhost_fs_queues 125 '2:queues: expected' \
+	run "$guests/poweroff.elf" --dry-run \
+	--vhost-user "fs,socket=$tmp/sock,tag=files,queues=17"
 
 # It listens, ends with SIGTERM, and leaves no socket behind.
 "$bantam" device rng --socket "$tmp/device.sock" >"$tmp/device.log" 2>&1 &

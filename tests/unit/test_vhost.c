@@ -466,6 +466,38 @@ START_TEST(activate_net_whole_sends_and_tells_of_the_link)
 }
 END_TEST
 
+static unsigned int three_queues(void *self, uint16_t *sizes)
+{
+	(void)self;
+	for (unsigned int i = 0; i < 3; i++)
+		sizes[i] = 256;
+	return 3;
+}
+
+/* Of a file server the frontend has the configuration, and the backend counts
+ * the queue that is there in any case (5.11.2). */
+START_TEST(create_fs_has_our_tag_and_queues)
+{
+	static struct virtio_rng_options options;
+	struct virtio_device_ops ops = virtio_rng_ops;
+	char tag[] = "files";
+	uint8_t config[40];
+
+	ops.type = "fs";
+	ops.queue_max_sizes = three_queues;
+	vhost_server_start(&server, &ops, &options, false);
+	frontend_options = vhost_server_options(&server, "fs");
+	frontend_options.tag = tag;
+	frontend_options.queues = 2;
+	model_driver_init(&guest, vhost_frontend_ops("fs"), &frontend_options);
+	ck_assert_uint_eq(virtio_device_queues(guest.device), 3);
+	config_read(0, config, sizeof(config));
+	ck_assert_mem_eq(config, "files\0", 7);
+	ck_assert_uint_eq(config[36], 2);
+	finish();
+}
+END_TEST
+
 /* --- Death ------------------------------------------------------------- */
 
 START_TEST(lost_backend_needs_reset_and_stays_lost)
@@ -613,6 +645,7 @@ int main(void)
 	tcase_add_test(rings, needs_reset_of_the_backend_reaches_the_guest);
 	tcase_add_test(rings, activate_net_standard_has_no_control_queue);
 	tcase_add_test(rings, activate_net_whole_sends_and_tells_of_the_link);
+	tcase_add_test(rings, create_fs_has_our_tag_and_queues);
 	tcase_add_test(rings, lost_backend_needs_reset_and_stays_lost);
 	tcase_add_test(rings, reset_with_a_lost_backend_fails_at_activation);
 	tcase_add_loop_test(rings, lost_backend_at_a_socket_is_found_again, 0,
