@@ -40,6 +40,7 @@ packages() {
 		guest	lz4	unpacks Debian's cloud kernel
 		guest	xz-utils	unpacks Debian's generic kernel
 		rig	qemu-system-x86	the nested KVM
+		rig	qemu-system-common	virtiofsd, a server of files
 		rig	passt	user-mode networking
 		rig	iproute2	taps
 		rig	e2fsprogs	a disk with tools, a look into images

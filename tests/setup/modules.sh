@@ -17,7 +17,7 @@ modules_bench="$modules_pci failover net_failover virtio_blk virtio_net
 
 # The suite's guests: each case loads what it is about.
 modules_guest="button evdev gpio_keys pvpanic pvpanic-mmio $modules_virtio
-	$modules_ext4"
+	$modules_ext4 fuse virtiofs"
 
 # The rig itself: KVM, its root over 9p, taps and bridges, vhost and vsock,
 # disks.
@@ -28,7 +28,7 @@ modules_rig="irqbypass kvm ccp kvm-amd $modules_pci virtio_console virtio_blk
 	$modules_ext4 loop"
 
 # Of devices that are not there yet, for those who work on them.
-modules_more='kvm-intel virtio_balloon fuse virtiofs pvpanic-pci gpio-pl061
+modules_more='kvm-intel virtio_balloon pvpanic-pci gpio-pl061
 	rtc-pl031'
 
 # modules_load NAME...: those that are files. Return: 1 if one does not load.

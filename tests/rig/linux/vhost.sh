@@ -203,21 +203,27 @@ addr.type=unix,addr.path=$work/qsd.sock"
 	suite_says '^rng: 16'
 }
 
-# QEMU's guest: Debian's kernel, with a disk and a source of random numbers of
-# ours.
+# QEMU's guest: Debian's kernel, with a disk, a network card and a source of
+# random numbers of ours.
 case_vhost_qemu() {
-	local block rng
+	local block net rng
 
 	devices_image disk 64
+	devices_tap tap0 10.9.0.1/24
 	chmod 0777 "$work"
 	vhost_serve block "$bantam" device block --disk "$work/disk" \
 		--socket "$work/block.sock"
 	block=$server
+	vhost_serve net "$bantam" device net --net tap=tap0 \
+		--socket "$work/net.sock"
+	net=$server
 	vhost_serve rng "$bantam" device rng --socket "$work/rng.sock"
 	rng=$server
+	timeout 400 busybox nc -l -p 5001 -e cat >/dev/null 2>&1 &
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
+		devices_tools /dev/vdb
 		echo "size: $(cat /sys/block/vda/size)"
 		dd if=/dev/urandom of=/tmp/data bs=64k count=128 2>/dev/null
 		dd if=/tmp/data of=/dev/vda bs=64k oflag=direct 2>/dev/null
@@ -225,7 +231,14 @@ case_vhost_qemu() {
 		echo "sum: $(md5sum </tmp/data)"
 		echo "back: $(dd if=/dev/vda bs=64k count=128 iflag=direct \
 			2>/dev/null | md5sum)"
-		echo "rng: $(head -c 64 /dev/hwrng | wc -c)"
+		devices_address eth0 10.9.0.2/24
+		ping -c 3 -W 20 10.9.0.1 | grep received
+		dd if=/tmp/data of=/tmp/piece bs=64k count=16 2>/dev/null
+		echo "bytes: $(wc -c </tmp/piece)"
+		echo "piece: $(md5sum </tmp/piece)"
+		echo "stream: $(nc 10.9.0.1 5001 </tmp/piece | md5sum)"
+		echo "rng: $(cat /sys/class/misc/hw_random/rng_current)"
+		head -c 50250 /dev/hwrng | tool rngtest -c 20 2>&1 | sed 's/^/rngtest: /'
 	END
 	rm -f "$out"
 	qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256M -no-reboot \
@@ -235,17 +248,120 @@ case_vhost_qemu() {
 		-append "console=ttyS0 $append" \
 		-chardev "socket,id=b,path=$work/block.sock" \
 		-device vhost-user-blk-pci,chardev=b \
+		-drive "if=none,id=t,file=$tools,format=raw,readonly=on" \
+		-device virtio-blk-pci,drive=t \
+		-chardev "socket,id=n,path=$work/net.sock" \
+		-netdev vhost-user,id=u,chardev=n \
+		-device virtio-net-pci,netdev=u,romfile= \
 		-chardev "socket,id=r,path=$work/rng.sock" \
 		-device vhost-user-rng-pci,chardev=r >"$err" 2>&1 ||
 		suite_fail "QEMU: $(tail -n 2 "$err")"
 	suite_says '^size: 131072'
 	devices_same 'what was read back' "$(devices_say back)" \
 		"$(devices_say sum)"
-	suite_says '^rng: 64'
 	devices_same 'the sum on the host' \
 		"$(head -c 8M "$work/disk" | md5sum)" "$(devices_say sum)"
+	suite_says '^3 packets transmitted, 3 packets received'
+	suite_says '^bytes: 1048576'
+	devices_same 'what came back over TCP' "$(devices_say stream)" \
+		"$(devices_say piece)"
+	suite_says '^rng: virtio_rng'
+	suite_says '^rngtest: rngtest: FIPS 140-2 successes: (1[89]|20)'
 	server=$block
 	vhost_end block
+	server=$net
+	vhost_end net
 	server=$rng
 	vhost_end rng
+}
+
+# --- A file server ---------------------------------------------------------------
+
+# vhost_tree DIR: a sum of all that is in it, on either side.
+vhost_tree() (
+	cd "$1" || exit
+	export LC_ALL=C
+	{
+		find . -type f | sort | xargs md5sum
+		find . ! -type d | sort | xargs stat -c "%n %a %s %h %F"
+		find . -type d | sort | xargs stat -c "%n %a %F"
+		find . -type l | sort | xargs -n 1 readlink
+	} | md5sum
+)
+
+# vhost_files DIR: files of many sizes, and what else there may be.
+vhost_files() {
+	local size
+
+	mkdir -p "$1/deep/deeper/deepest" "$1/many"
+	for size in 0 1 4095 4096 65537 1048577; do
+		head -c "$size" /dev/urandom >"$1/deep/$size"
+	done
+	for size in {1..100}; do
+		echo "$size" >"$1/many/$size"
+	done
+	ln -s ../4096 "$1/deep/deeper/symbolic"
+	ln "$1/deep/4095" "$1/deep/deeper/deepest/hard"
+	chmod 0640 "$1/deep/1"
+	chmod 0750 "$1/many"
+}
+
+# QEMU's server, which has to be root.
+vhost_serve_files() {
+	local user=()
+
+	vhost_serve fs /usr/lib/qemu/virtiofsd --socket-path="$work/fs.sock" \
+		-o "source=$work/files" "$@"
+	chmod 0666 "$work/fs.sock"
+}
+
+# The guest finds our files, and we find its, and what fio has verified.
+case_vhost_fs() {
+	local tree
+
+	rm -rf "$work/files"
+	vhost_files "$work/files/host"
+	tree=$(vhost_tree "$work/files/host")
+	vhost_serve_files -o cache=auto
+	{
+		declare -f vhost_tree
+		cat <<-'END'
+			. /devices.sh
+			devices_load
+			modules_load fuse virtiofs
+			devices_tools /dev/vda
+			mkdir /files
+			mount -t virtiofs files /files || echo "wrong: mount"
+			echo "host: $(vhost_tree /files/host)"
+			cd /files
+			cp -a host guest
+			mv guest/many guest/more
+			rm guest/more/5*
+			echo text >>guest/deep/1
+			dd if=/dev/zero of=guest/deep/65537 bs=100 seek=50 count=3 conv=notrunc 2>/dev/null
+			truncate -s 7 guest/deep/1048577
+			ln -s nowhere guest/symbolic
+			chmod 0711 guest/deep/deeper
+			tool fio --name=verify --filename=/files/data --size=8M \
+				--rw=randwrite --bs=16k --ioengine=psync --direct=1 \
+				--end_fsync=1 --verify=crc32c >/tmp/fio 2>&1
+			echo "fio: $?"
+			echo "sum: $(md5sum <data)"
+			echo "guest: $(vhost_tree guest)"
+			cd /
+			umount /files || echo "wrong: umount"
+		END
+	} | suite_initrd
+	suite_start -m 512M -d "$tools,ro" \
+		--vhost-user "fs,socket=$work/fs.sock,tag=files"
+	suite_end 0
+	suite_never '^wrong: '
+	devices_same 'our tree, there' "$(devices_say host)" "$tree"
+	devices_same 'its tree, here' "$(vhost_tree "$work/files/guest")" \
+		"$(devices_say guest)"
+	[[ $(devices_say guest) != "$tree" ]] || suite_fail 'nothing was changed'
+	suite_says '^fio: 0'
+	devices_same "fio's file, here" "$(md5sum <"$work/files/data")" \
+		"$(devices_say sum)"
+	wait "$server" || suite_fail "virtiofsd: $(tail -n 3 "$work/fs.log")"
 }
