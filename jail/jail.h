@@ -46,10 +46,10 @@ int jail_begin(int channel_fd);
  *
  * In a child that the spawner started with the same mode. Afterwards a call
  * that is not in the list kills the process, by SIGSYS, and report_fd has one
- * packet more: {"violation":{"call":257}}, for jail_call_name(). With JAIL_LOG the call is made,
- * and report_fd gets one packet now, {"notify":true}, with a descriptor for
- * jail_notice(). A sanitizer makes calls of its own: a build with the address
- * or thread sanitizer has no filter.
+ * packet more: {"violation":{"call":257}}, for jail_call_name(). With JAIL_LOG
+ * the call is made, and report_fd gets one packet now, {"notify":true}, with a
+ * descriptor for jail_notice(). A sanitizer makes calls of its own: a build
+ * with the address or thread sanitizer has no filter.
  *
  * Return: 0, or a negative errno and @err: then the process must end, for some
  * of it may have been done.

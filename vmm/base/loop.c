@@ -261,8 +261,8 @@ static void loop_spin(struct loop *loop)
 static void loop_spin_learn(struct loop *loop, int64_t waited)
 {
 	if (waited > LOOP_SPIN_MAX)
-		loop->spin = loop->spin / 2 < LOOP_SPIN_MIN ? 0
-							     : loop->spin / 2;
+		loop->spin =
+			loop->spin / 2 < LOOP_SPIN_MIN ? 0 : loop->spin / 2;
 	else if (loop->spin < LOOP_SPIN_MIN)
 		loop->spin = LOOP_SPIN_MIN;
 	else

@@ -16,8 +16,8 @@ bool kvm_test_available(const char *name)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	/* An emulator of user programs opens it, and knows no call of it. */
-	const bool available = fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) ==
-						  KVM_API_VERSION;
+	const bool available =
+		fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
 
 	if (!available) {
 		printf("skip: %s: no /dev/kvm (%s)\n", name, strerror(errno));
