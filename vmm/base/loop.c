@@ -233,13 +233,6 @@ static bool loop_look(struct loop *loop, bool sleeps)
 	return found;
 }
 
-static void loop_relax(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#endif
-}
-
 static void loop_spin(struct loop *loop)
 {
 	int64_t now = loop_now();
@@ -252,8 +245,6 @@ static void loop_spin(struct loop *loop)
 		now = loop_now();
 		if (found)
 			until = now + loop->spin;
-		else
-			loop_relax();
 	}
 }
 
