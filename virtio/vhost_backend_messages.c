@@ -116,9 +116,11 @@ static int backend_set_owner(struct vhost_backend *backend,
 	return 0;
 }
 
-static int backend_reset_owner(struct vhost_backend *backend,
-			       struct vhost_user_message *message,
-			       struct vhost_user_message *reply)
+/* RESET_OWNER, which no frontend means; SET_LOG_FD: the log is read when the
+ * frontend likes, and nobody has to be told of a bit. */
+static int backend_ignore(struct vhost_backend *backend,
+			  struct vhost_user_message *message,
+			  struct vhost_user_message *reply)
 {
 	(void)backend;
 	(void)message;
@@ -297,17 +299,6 @@ static int backend_set_log_base(struct vhost_backend *backend,
 	guest_log_free(backend->log);
 	backend->log = log;
 	vhost_backend_answer(reply, 0);
-	return 0;
-}
-
-/* The log is read when the frontend likes; nobody has to be told of a bit. */
-static int backend_set_log_fd(struct vhost_backend *backend,
-			      struct vhost_user_message *message,
-			      struct vhost_user_message *reply)
-{
-	(void)backend;
-	(void)message;
-	(void)reply;
 	return 0;
 }
 
@@ -601,10 +592,10 @@ static vhost_backend_handler *const vhost_backend_handlers[] = {
 	[VHOST_USER_GET_FEATURES] = backend_get_features,
 	[VHOST_USER_SET_FEATURES] = backend_set_features,
 	[VHOST_USER_SET_OWNER] = backend_set_owner,
-	[VHOST_USER_RESET_OWNER] = backend_reset_owner,
+	[VHOST_USER_RESET_OWNER] = backend_ignore,
 	[VHOST_USER_SET_MEM_TABLE] = backend_set_mem_table,
 	[VHOST_USER_SET_LOG_BASE] = backend_set_log_base,
-	[VHOST_USER_SET_LOG_FD] = backend_set_log_fd,
+	[VHOST_USER_SET_LOG_FD] = backend_ignore,
 	[VHOST_USER_SET_VRING_NUM] = backend_set_vring_num,
 	[VHOST_USER_SET_VRING_ADDR] = backend_set_vring_addr,
 	[VHOST_USER_SET_VRING_BASE] = backend_set_vring_base,
