@@ -461,8 +461,8 @@ bool block_requests_run(struct block *block)
 	return found || taken;
 }
 
-/* The loop sleeps: ask for kicks. Return: whether a request came before that.
- */
+/* The loop sleeps: ask for kicks. Return: whether a request came before that,
+ * whose queue then stays as it was. */
 static bool block_requests_settle(struct block *block)
 {
 	bool found = false;
