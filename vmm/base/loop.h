@@ -1,9 +1,9 @@
 /*
  * The event loop of the main thread and of device processes: epoll, timers on
  * CLOCK_MONOTONIC, wake-ups from other threads, and looks at memory, which take
- * no system call. All functions but loop_wake_send() and loop_fd_set() belong to
- * the loop's thread. Callbacks may add, change and remove any source, their own
- * included; a look may not remove looks.
+ * no system call. All functions but loop_wake_send() and loop_fd_set() belong
+ * to the loop's thread. Callbacks may add, change and remove any source, their
+ * own included; a look may not remove looks.
  */
 #ifndef VMM_BASE_LOOP_H
 #define VMM_BASE_LOOP_H
