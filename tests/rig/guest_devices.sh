@@ -40,3 +40,16 @@ devices_try() {
 		usleep 200000
 	done
 }
+
+# devices_ping COUNT ARG...: so many echoes, one after the other, and how many of
+# them had an answer. Each by itself: of several, ping takes the last for lost when
+# it takes longer than two of those before, or a second.
+devices_ping() {
+	left=$1 answers=0
+	shift
+	while [ "$left" -gt 0 ]; do
+		ping -c 1 -W 60 "$@" >/dev/null && answers=$((answers + 1))
+		left=$((left - 1))
+	done
+	echo "$answers answered"
+}
