@@ -10,10 +10,11 @@
 #   kvm     what the three before need a /dev/kvm for, in a rig of its own where
 #           this host has none, and nothing elsewhere
 #   rig     both in one rig, or what another architecture's has of them
-#   arm     the same for aarch64 on a host that is none: unit tests under QEMU's
-#           user emulator, Linux in the rigs of that architecture
+#   arm     the same for aarch64 on a host that is none, which it builds first:
+#           unit tests under QEMU's user emulator, Linux in the rigs of that
+#           architecture
 #
-# Groups joined by a plus, as linux+kvm+arm, run side by side, as many as there
+# Groups joined by a plus, as linux+unit+arm, run side by side, as many as there
 # are CPUs at a time, in this order; they are shown one after the other.
 #
 # A group prints a line a test, `ok NAME`, `not ok NAME: why` or `skip: NAME:
@@ -21,8 +22,7 @@
 # comes and kept in build/check/GROUP.log; failures and skips are repeated at
 # the end, and the slowest ten that say their time, `ok NAME, 1.2 s`. The last line is `N passed, N failed, N skipped`; exit status 1 when
 # something failed or nothing passed. $ARCH is the architecture, $B the build
-# directory, $BANTAM the program, $ARM_UNIT the unit tests for arm, as the Makefile
-# sets them.
+# directory, $BANTAM the program, as the Makefile sets them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -86,19 +86,42 @@ check_group_rig() {
 	tests/rig/check.sh --arch "$arch"
 }
 
-# Any compiler that knows the architecture, without a warning.
+# check_arm_make LOG [ARG...]: the Makefile for aarch64, without a warning.
+check_arm_make() {
+	local log=$1
+
+	shift
+	${MAKE:-make} --no-print-directory -j"$slots" ARCH=aarch64 WERROR=1 \
+		CROSS_COMPILE=aarch64-linux-gnu- "$@" >"$log" 2>&1
+}
+
+# Any compiler that knows the architecture.
 check_arm_clang() {
-	local dir=build/aarch64-clang
+	local dir=build/aarch64-clang log=$logs/arm-clang.log
 
 	if ! command -v clang >/dev/null; then
 		echo "skip: clang for aarch64: there is no clang here"
-	elif ${MAKE:-make} --no-print-directory ARCH=aarch64 WERROR=1 CC=clang \
-		CROSS_COMPILE=aarch64-linux-gnu- STATIC= B=$dir $dir/bantam \
-		>$logs/arm-clang.log 2>&1; then
+	elif check_arm_make $log CC=clang B=$dir $dir/bantam; then
 		echo "ok clang for aarch64"
 	else
-		echo "not ok clang for aarch64: see $logs/arm-clang.log"
-		tail -n 20 $logs/arm-clang.log
+		echo "not ok clang for aarch64: see $log"
+		tail -n 20 $log
+		return 1
+	fi
+}
+
+# Static, so that it runs in any root; `UNIT` are its tests.
+check_arm_gcc() {
+	local log=$logs/arm-gcc.log
+
+	if check_arm_make $log STATIC=1 check-build &&
+		check_arm_make $log.list STATIC=1 -s check-list; then
+		UNIT=$(<$log.list)
+		export UNIT
+		echo "ok gcc for aarch64"
+	else
+		echo "not ok gcc for aarch64: see $log"
+		tail -n 20 $log
 		return 1
 	fi
 }
@@ -108,7 +131,7 @@ check_group_arm() {
 	local status=0
 
 	export B=build/aarch64-static BANTAM=$PWD/build/aarch64-static/bantam
-	export UNIT=${ARM_UNIT:?the programs to run}
+	check_arm_gcc || return
 	check_arm_clang || status=1
 	# shellcheck disable=SC2086 # a list of programs
 	UNIT_EMULATOR=qemu-aarch64-static UNIT_NAME=arm tests/unit/run.sh $UNIT ||

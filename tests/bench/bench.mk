@@ -11,7 +11,8 @@ endif
 bench: ## print speed and memory beside QEMU's
 	@tests/setup/deps.sh build guest rig cross arm
 	@$(submake) bench-build
-	@$(arm_make) bench-build
+	@$(submake) ARCH=aarch64 CROSS_COMPILE=aarch64-linux-gnu- STATIC=1 \
+		WERROR=1 bench-build
 	@$(check_env) tests/bench/run.sh
 
 .PHONY: bench-build
