@@ -59,12 +59,11 @@ int jail_enter(const struct jail_config *config, struct error *err);
 /**
  * jail_rights_drop() - For a process in no jail: no capabilities, for this
  * thread and those that it starts.
- * @keep_users: but for those that a child takes to become another user
  * @what: the step that failed
  *
  * Return: 0 or a negative errno.
  */
-int jail_rights_drop(bool keep_users, const char **what);
+int jail_rights_drop(const char **what);
 
 /* Whether this build has filters. */
 bool jail_has_filter(void);

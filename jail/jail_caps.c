@@ -27,7 +27,7 @@ int jail_caps_drop(const char **what)
 	return capng_apply(CAPNG_SELECT_ALL) < 0 ? -EPERM : 0;
 }
 
-int jail_rights_drop(bool keep_users, const char **what)
+int jail_rights_drop(const char **what)
 {
 	capng_select_t sets = CAPNG_SELECT_CAPS;
 
@@ -41,11 +41,5 @@ int jail_rights_drop(bool keep_users, const char **what)
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
 		sets = CAPNG_SELECT_BOTH;
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (keep_users &&
-	    capng_updatev(CAPNG_ADD,
-			  CAPNG_EFFECTIVE | CAPNG_PERMITTED |
-				  CAPNG_BOUNDING_SET,
-			  CAP_SETUID, CAP_SETGID, CAP_SETPCAP, -1) < 0)
-		return -EPERM;
 	return capng_apply(sets) < 0 ? -EPERM : 0;
 }

@@ -4,23 +4,15 @@
 #include "jail/spawner.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "jail/spawner_private.h"
 #include "vmm/base/fd_passing.h"
-
-#define SPAWNER_TIMEOUT 5 /* s */
-/* Above what a child has. */
-#define SPAWNER_FD_MIN 10
+#include "vmm/base/forked.h"
 
 struct spawner {
 	int socket; /* owned */
@@ -70,57 +62,29 @@ static void spawner_close(const struct spawner_fds *fds)
 			close(all[i]);
 }
 
-/* To where a child's own descriptors do not meet it. Takes fd. */
-static int spawner_lift(int fd)
-{
-	int lifted = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, SPAWNER_FD_MIN);
-
-	if (fd >= 0)
-		close(fd);
-	return lifted;
-}
-
-/* A spawner that hangs must not hang main. */
-static int spawner_limit(int socket)
-{
-	const struct timeval limit = {.tv_sec = SPAWNER_TIMEOUT};
-
-	if (setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) <
-		    0 ||
-	    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) <
-		    0)
-		return -errno;
-	return 0;
-}
-
 static int spawner_open(struct spawner *spawner, struct spawner_fds *fds,
 			struct error *err)
 {
-	int ends[2];
+	int ends[2], ret;
 
-	fds->exe = spawner_lift(open("/proc/self/exe", O_PATH | O_CLOEXEC));
+	fds->exe = forked_lift(open("/proc/self/exe", O_PATH | O_CLOEXEC));
 	if (fds->exe < 0)
 		return error_set(err, errno,
 				 "cannot start device processes: "
 				 "/proc/self/exe: %s; is /proc mounted?",
 				 strerror(errno));
-	fds->null = spawner_lift(open("/dev/null", O_RDWR | O_CLOEXEC));
+	fds->null = forked_lift(open("/dev/null", O_RDWR | O_CLOEXEC));
 	if (fds->null < 0)
 		return error_set(err, errno,
 				 "cannot start device processes: /dev/null: %s",
 				 strerror(errno));
-	fds->parent = spawner_lift((int)syscall(SYS_pidfd_open, getpid(), 0));
-	if (fds->parent < 0 ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return error_set(err, errno,
-				 "cannot start device processes: %s",
-				 strerror(errno));
+	fds->parent = forked_parent();
+	ret = fds->parent < 0 ? -errno : forked_socket(ends);
+	if (ret < 0)
+		return error_set(err, -ret, "cannot start device processes: %s",
+				 strerror(-ret));
 	spawner->socket = ends[0];
-	fds->socket = spawner_lift(ends[1]);
-	if (fds->socket < 0 || spawner_limit(ends[0]) < 0)
-		return error_set(err, errno,
-				 "cannot start device processes: %s",
-				 strerror(errno));
+	fds->socket = ends[1];
 	return 0;
 }
 
@@ -162,10 +126,7 @@ void spawner_free(struct spawner *spawner)
 	if (!spawner)
 		return;
 	close(spawner->socket);
-	/* It has nothing to finish, and may hang. */
-	kill(spawner->pid, SIGKILL);
-	while (waitpid(spawner->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	forked_end(spawner->pid);
 	free(spawner);
 }
 

@@ -6,14 +6,10 @@
  * net, ipc and uts namespaces that all children share. They belong to the
  * spawner's user namespace, so that a child, which is root of another one
  * further down until its jail is closed, has no power over them.
- *
- * A clone here is CLONE_PARENT: main is the parent, waits for the child, and
- * its death kills the child.
  */
 #include "jail/spawner_private.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +17,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/sched.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "vmm/base/forked.h"
 
 #define SPAWNER_SHARED (CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 #define SPAWNER_OWN    (CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS)
@@ -134,14 +130,6 @@ static int spawner_unshare(struct spawner_answer *answer)
 /* --- The child -------------------------------------------------------------
  */
 
-/* Whether main has died, and with it who would have been told of it. */
-static int spawner_orphaned(const struct spawner_fds *fds)
-{
-	struct pollfd parent = {.fd = fds->parent, .events = POLLIN};
-
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&parent, 1, 0) != 0;
-}
-
 /* What tests and sanitizers need; all else may tell a secret. */
 static void spawner_environment(char **out, size_t room)
 {
@@ -170,7 +158,7 @@ static void spawner_exec(const struct spawner_fds *fds, char *type)
 static _Noreturn void spawner_child(const struct spawner_fds *fds,
 				    struct spawner_ask *ask, int channel)
 {
-	if (spawner_orphaned(fds) ||
+	if (forked_orphaned(fds->parent) ||
 	    (ask->mode != JAIL_OFF && spawner_map_ids(0, 0) < 0) ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    dup2(channel, SPAWNER_CHANNEL_FD) < 0)
@@ -188,18 +176,12 @@ static _Noreturn void spawner_child(const struct spawner_fds *fds,
 static int spawner_clone(const struct spawner_fds *fds, struct spawner_ask *ask,
 			 int channel, int *pidfd)
 {
-	struct clone_args args = {
-		.flags = CLONE_PARENT | CLONE_PIDFD,
-		.pidfd = (uintptr_t)pidfd,
-	};
-	long pid;
+	pid_t pid =
+		forked_clone(ask->mode != JAIL_OFF ? SPAWNER_OWN : 0, pidfd);
 
-	if (ask->mode != JAIL_OFF)
-		args.flags |= SPAWNER_OWN;
-	pid = syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
 		spawner_child(fds, ask, channel);
-	return pid < 0 ? -errno : (int)pid;
+	return pid;
 }
 
 static void spawner_serve(const struct spawner_fds *fds,
@@ -230,53 +212,19 @@ static void spawner_serve(const struct spawner_fds *fds,
 		close(pidfd);
 }
 
-/* As a program that starts anew: what main has set up is of no use here. */
-static void spawner_settle(const struct spawner_fds *fds)
-{
-	struct sigaction action = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	prctl(PR_SET_NAME, "bantam-spawner");
-	/* A terminal's Ctrl-C is for main to understand. */
-	setpgid(0, 0);
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &action, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(fds->null, STDIN_FILENO);
-	dup2(fds->null, STDOUT_FILENO);
-}
-
-/* Put the four behind 2, in an order that overwrites none, and close all else.
- */
-static void spawner_keep(struct spawner_fds *fds)
-{
-	int *const all[] = {&fds->socket, &fds->exe, &fds->parent, &fds->null};
-	const int first = SPAWNER_CHANNEL_FD + 1;
-
-	for (int i = 0; i < 4; i++) {
-		/* Each is at 10 or above. */
-		dup3(*all[i], first + i, O_CLOEXEC);
-		*all[i] = first + i;
-	}
-	/* Taken, so that no channel comes to lie here: dup2() of a descriptor
-	 * to itself would leave it to be closed by the exec. */
-	dup3(fds->null, SPAWNER_CHANNEL_FD, O_CLOEXEC);
-	close_range((unsigned int)first + 4, UINT_MAX, 0);
-}
-
 _Noreturn void spawner_process(const struct spawner_fds *given)
 {
 	struct spawner_answer refused = {.errnum = 0};
 	struct spawner_fds fds = *given;
+	int *const keep[] = {&fds.socket, &fds.exe, &fds.parent, &fds.null};
 	struct spawner_ask ask;
 	int channel;
 
-	spawner_settle(&fds);
-	spawner_keep(&fds);
+	forked_settle("bantam-spawner", fds.null);
+	forked_keep(keep, 4, SPAWNER_CHANNEL_FD + 1, fds.null);
 	spawner_unshare(&refused);
 	/* After the change of credentials, which forgets it. */
-	if (spawner_orphaned(&fds))
+	if (forked_orphaned(fds.parent))
 		_exit(0);
 	while (spawner_receive(fds.socket, &ask, sizeof(ask), &channel) == 0) {
 		spawner_serve(&fds, &refused, &ask, channel);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "virtio/device_private.h"
+#include "vmm/base/starter.h"
 
 #define RING_FEATURES                                 \
 	(UINT64_C(1) << VIRTIO_F_VERSION_1 |          \
@@ -130,7 +131,14 @@ void virtio_resources_fini(struct virtio_resources *resources)
 			close(resources->fds[i]);
 	}
 	json_decref(resources->description);
+	starter_free(resources->starter);
 	*resources = (struct virtio_resources){0};
+}
+
+void virtio_resources_settle(struct virtio_resources *resources)
+{
+	starter_free(resources->starter);
+	resources->starter = NULL;
 }
 
 static void virtio_device_check_ops(const struct virtio_device_ops *ops)

@@ -47,6 +47,7 @@
 	(VIRTIO_KEEP_FDS_MAX + 2 * VIRTIO_QUEUES_MAX + VIRTIO_TIMERS_MAX)
 
 struct virtio_device;
+struct starter; /* vmm/base/starter.h */
 
 /* What open() acquired: descriptors, and all else as JSON. */
 struct virtio_resources {
@@ -57,10 +58,15 @@ struct virtio_resources {
 	 * of the process can write to guest memory: whoever hands work to the
 	 * kernel that outlives the process hands it over, too. */
 	int life_fd;
+	/* Owned; NULL: none. In main, for reopen(): starts what open() did. */
+	struct starter *starter;
 };
 
 /* Close and free. Safe on a zeroed one. */
 void virtio_resources_fini(struct virtio_resources *resources);
+
+/* There will be no reopen(): what only that wants is freed. */
+void virtio_resources_settle(struct virtio_resources *resources);
 
 /* What open() gets besides the device's own options. */
 struct virtio_open {

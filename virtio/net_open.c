@@ -13,10 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <signal.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "virtio/net_passt.h"
@@ -139,6 +136,17 @@ static int net_open_tap(const struct virtio_open *open,
 	return ret;
 }
 
+/* passt, from the starter. */
+static int net_open_passt(const struct virtio_open *open,
+			  struct virtio_resources *out, struct error *err)
+{
+	int ret = net_passt_start(open->option, out->starter, out->fds, err);
+
+	if (ret == 0)
+		out->fd_count = NET_USER_FDS;
+	return ret;
+}
+
 static int net_open_user(const struct virtio_open *open,
 			 struct virtio_resources *out, struct error *err)
 {
@@ -149,10 +157,12 @@ static int net_open_user(const struct virtio_open *open,
 		.mtu = (uint16_t)options->mtu,
 		.dry_run = open->dry_run,
 	};
-	int ret = net_passt_start(&passt, out->fds, err);
+	int ret = net_passt_new(&passt, &out->starter, err);
 
 	if (ret == 0 && !open->dry_run)
-		out->fd_count = NET_USER_FDS;
+		ret = net_open_passt(open, out, err);
+	if (ret < 0)
+		virtio_resources_fini(out);
 	return ret;
 }
 
@@ -167,25 +177,27 @@ int net_helper(const struct virtio_resources *resources)
 		       : -1;
 }
 
+/* Its stream first, see net_passt_end(). */
+static void net_close_passt(struct virtio_resources *resources)
+{
+	for (unsigned int i = 0; i < NET_USER_FDS; i++)
+		if (i != NET_USER_PID)
+			close(resources->fds[i]);
+	net_passt_end(resources->fds[NET_USER_PID]);
+	close(resources->fds[NET_USER_PID]);
+	resources->fd_count = 0;
+}
+
 /* A stream that was cut in the middle of a frame is of no use to anybody; and
  * the ports that passt forwards are free when it is gone. */
 int net_reopen(const struct virtio_open *open,
 	       struct virtio_resources *resources, struct error *err)
 {
-	const int passt = net_helper(resources);
-	siginfo_t info;
-
-	if (passt < 0)
-		return resources->fd_count
-			       ? 0
-			       : net_open_user(open, resources, err);
-	syscall(SYS_pidfd_send_signal, passt, SIGKILL, NULL, 0);
-	while (waitid(P_PIDFD, (id_t)passt, &info, WEXITED) < 0 &&
-	       errno == EINTR)
-		;
-	while (resources->fd_count)
-		close(resources->fds[--resources->fd_count]);
-	return net_open_user(open, resources, err);
+	if (!resources->starter)
+		return 0;
+	if (resources->fd_count)
+		net_close_passt(resources);
+	return net_open_passt(open, resources, err);
 }
 
 int net_open(const struct virtio_open *open, struct virtio_resources *out,

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,55 +23,20 @@
 
 #include "virtio/net_passt_args.h"
 #include "vmm/base/loop.h"
+#include "vmm/base/starter.h"
 
 #define NET_PASST_WAIT_NS (INT64_C(10) * 1000000000)
+#define NET_PASST_END_NS  (INT64_C(2) * 1000000000)
 #define NET_PASST_TEXT	  4096 /* of its stderr, the last of it */
 /* Its descriptors: /dev/null, pid file, log, and the stream. */
 #define NET_PASST_STREAM 3
 #define NET_PASST_FDS	 4
-/* Above those, so that none is overwritten when they are put in place. */
-#define NET_PASST_FD_MIN 10
-
-/* --- The child -------------------------------------------------------------
- */
-
-/*
- * After fork(): only what is safe in a signal handler. PR_SET_PDEATHSIG is
- * lost where passt changes its user, as it does for root; then it goes by its
- * stream.
- */
-static _Noreturn void
-net_passt_child(pid_t parent, const int fds[NET_PASST_FDS], char *const *argv)
-{
-	static const char failed[] = "cannot be executed\n";
-	struct sigaction action = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(1);
-	/* A terminal's Ctrl-C is for bantam to understand. */
-	setpgid(0, 0);
-	for (int i = 0; i < NET_PASST_FDS; i++) {
-		if (dup2(fds[i], i) < 0)
-			_exit(1);
-	}
-	close_range(NET_PASST_FDS, UINT_MAX, 0);
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &action, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execv(argv[0], argv);
-	if (write(STDERR_FILENO, failed, sizeof(failed) - 1) < 0)
-		_exit(2);
-	_exit(1);
-}
 
 struct net_passt {
 	const char *option;
 	int child[NET_PASST_FDS]; /* owned until it runs */
 	int stream, ready, log;	  /* owned: our ends */
 	int pid_fd;		  /* owned */
-	pid_t pid;		  /* 0: none */
 	char text[NET_PASST_TEXT];
 	size_t text_len;
 };
@@ -90,17 +54,6 @@ static void net_passt_close_child(struct net_passt *passt)
 		net_passt_close(&passt->child[i]);
 }
 
-/* Put the child's end where dup2() does not meet it. */
-static int net_passt_lift(struct net_passt *passt, unsigned int index, int fd)
-{
-	int ret;
-
-	passt->child[index] = fcntl(fd, F_DUPFD_CLOEXEC, NET_PASST_FD_MIN);
-	ret = passt->child[index] < 0 ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
 /* Ours does not block, the child's does. */
 static int net_passt_pipe(struct net_passt *passt, unsigned int index,
 			  int *ours)
@@ -110,13 +63,12 @@ static int net_passt_pipe(struct net_passt *passt, unsigned int index,
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	*ours = ends[0];
+	passt->child[index] = ends[1];
 	fcntl(*ours, F_SETFL, O_NONBLOCK);
 	/* passt opens its pid file anew, as another user if we are root. */
-	if (index == STDOUT_FILENO && fchmod(ends[1], 0622) < 0) {
-		close(ends[1]);
+	if (index == STDOUT_FILENO && fchmod(ends[1], 0622) < 0)
 		return -errno;
-	}
-	return net_passt_lift(passt, index, ends[1]);
+	return 0;
 }
 
 /* passt enlarges what it makes itself, but not what it is given; the kernel
@@ -130,43 +82,22 @@ static void net_passt_enlarge(int fd)
 
 static int net_passt_channels(struct net_passt *passt)
 {
-	int ends[2], null, ret;
+	int ends[2], ret;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
 	passt->stream = ends[0];
+	passt->child[NET_PASST_STREAM] = ends[1];
 	net_passt_enlarge(ends[0]);
 	net_passt_enlarge(ends[1]);
 	fcntl(passt->stream, F_SETFL, O_RDWR | O_NONBLOCK);
-	ret = net_passt_lift(passt, NET_PASST_STREAM, ends[1]);
-	if (ret < 0)
-		return ret;
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
+	passt->child[STDIN_FILENO] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (passt->child[STDIN_FILENO] < 0)
 		return -errno;
-	ret = net_passt_lift(passt, STDIN_FILENO, null);
-	if (ret == 0)
-		ret = net_passt_pipe(passt, STDOUT_FILENO, &passt->ready);
+	ret = net_passt_pipe(passt, STDOUT_FILENO, &passt->ready);
 	if (ret == 0)
 		ret = net_passt_pipe(passt, STDERR_FILENO, &passt->log);
 	return ret;
-}
-
-static int net_passt_fork(struct net_passt *passt, char *const *argv)
-{
-	pid_t parent = getpid();
-
-	passt->pid = fork();
-	if (passt->pid < 0) {
-		passt->pid = 0;
-		return -errno;
-	}
-	if (passt->pid == 0)
-		net_passt_child(parent, passt->child, argv);
-	net_passt_close_child(passt);
-	/* It has not been waited for, so the number is still its own. */
-	passt->pid_fd = (int)syscall(SYS_pidfd_open, passt->pid, 0);
-	return passt->pid_fd < 0 ? -errno : 0;
 }
 
 /* --- Until it is ready -----------------------------------------------------
@@ -247,10 +178,9 @@ static const char *net_passt_reason(struct net_passt *passt)
 static int net_passt_refuse_start(struct net_passt *passt, int errnum,
 				  struct error *err)
 {
-	/* It has ended, or is going to: nobody else has this pipe. */
-	kill(passt->pid, SIGKILL);
-	waitpid(passt->pid, NULL, 0);
-	passt->pid = 0;
+	/* It has ended, or is going to: nobody else has these. */
+	net_passt_close(&passt->stream);
+	net_passt_end(passt->pid_fd);
 	while (net_passt_hear(passt) && errno != EAGAIN)
 		;
 	if (errnum == ETIMEDOUT)
@@ -265,48 +195,62 @@ static int net_passt_refuse_start(struct net_passt *passt, int errnum,
 			 passt->option, net_passt_reason(passt));
 }
 
-static int net_passt_run(struct net_passt *passt, char *const *argv,
+static int net_passt_run(struct net_passt *passt, struct starter *starter,
 			 struct error *err)
 {
 	int ret = net_passt_channels(passt);
 
 	if (ret == 0)
-		ret = net_passt_fork(passt, argv);
-	if (ret < 0) {
-		error_set(err, -ret, "%s: cannot start passt: %s",
-			  passt->option, strerror(-ret));
-		if (passt->pid) {
-			kill(passt->pid, SIGKILL);
-			waitpid(passt->pid, NULL, 0);
-		}
-		return ret;
-	}
+		ret = starter_start(starter, passt->child, &passt->pid_fd);
+	net_passt_close_child(passt);
+	if (ret < 0)
+		return error_set(err, -ret, "%s: cannot start passt: %s",
+				 passt->option, strerror(-ret));
 	ret = net_passt_wait(passt);
 	return ret < 0 ? net_passt_refuse_start(passt, -ret, err) : 0;
 }
 
-int net_passt_start(const struct net_passt_options *options,
+/* --- For others ------------------------------------------------------------
+ */
+
+void net_passt_end(int pid_fd)
+{
+	siginfo_t info;
+
+	/* Another user's cannot be killed without a right that is gone. */
+	syscall(SYS_pidfd_send_signal, pid_fd, SIGKILL, NULL, 0);
+	loop_wait_fd(pid_fd, POLLIN, loop_now() + NET_PASST_END_NS);
+	waitid(P_PIDFD, (id_t)pid_fd, &info, WEXITED | WNOHANG);
+}
+
+int net_passt_new(const struct net_passt_options *options,
+		  struct starter **starter, struct error *err)
+{
+	struct net_passt_args args = {0};
+	int ret = net_passt_check(options, &args, err);
+
+	if (ret < 0 || options->dry_run)
+		return ret;
+	net_passt_fill(&args, options);
+	ret = starter_new(starter, args.argv, NET_PASST_FDS);
+	return ret < 0 ? error_set(err, -ret, "%s: cannot start passt: %s",
+				   options->option, strerror(-ret))
+		       : 0;
+}
+
+int net_passt_start(const char *option, struct starter *starter,
 		    int fds[NET_USER_FDS], struct error *err)
 {
 	struct net_passt passt = {
-		.option = options->option,
+		.option = option,
 		.child = {-1, -1, -1, -1},
 		.stream = -1,
 		.ready = -1,
 		.log = -1,
 		.pid_fd = -1,
 	};
-	struct net_passt_args args = {0};
-	int ret;
+	int ret = net_passt_run(&passt, starter, err);
 
-	for (unsigned int i = 0; i < NET_USER_FDS; i++)
-		fds[i] = -1;
-	ret = net_passt_check(options, &args, err);
-	if (ret < 0 || options->dry_run)
-		return ret;
-	net_passt_fill(&args, options);
-	ret = net_passt_run(&passt, args.argv, err);
-	net_passt_close_child(&passt);
 	net_passt_close(&passt.ready);
 	if (ret < 0) {
 		net_passt_close(&passt.stream);

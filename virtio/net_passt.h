@@ -1,7 +1,7 @@
 /*
  * Starting passt (https://passt.top), in main: user-mode networking without
- * privilege. It is a child that ends with its parent, and when its stream's
- * other end is closed.
+ * privilege. It is a child that ends with its parent, but for one that changes
+ * its user, as root's does; and when its stream's other end is closed.
  */
 #ifndef VIRTIO_NET_PASST_H
 #define VIRTIO_NET_PASST_H
@@ -32,15 +32,31 @@ struct net_passt_forward {
 int net_passt_parse(const char *option, const char *text,
 		    struct net_passt_forward *out, struct error *err);
 
+struct starter; /* vmm/base/starter.h */
+
+/**
+ * net_passt_new() - Check what the user wants of it, and that it is here.
+ * @starter: owned: what starts it with that; with dry_run as it was
+ *
+ * As starter_new(). Return: 0 or a negative errno, @err set, which says how to
+ * install it.
+ */
+int net_passt_new(const struct net_passt_options *options,
+		  struct starter **starter, struct error *err);
+
 /**
  * net_passt_start() - Start it and wait until it is ready.
- * @fds: by enum net_user_fd, owned by the caller; with dry_run all -1
+ * @option: for messages
+ * @fds: by enum net_user_fd, owned by the caller
  *
- * From the thread that lives as long as it is to: PR_SET_PDEATHSIG goes by
- * threads. May block for 10 s. Return: 0 or a negative errno, @err set: what
- * passt said, or how to install it.
+ * May block for 10 s. Return: 0 or a negative errno, @err set: what passt said.
  */
-int net_passt_start(const struct net_passt_options *options,
+int net_passt_start(const char *option, struct starter *starter,
 		    int fds[NET_USER_FDS], struct error *err);
+
+/* Its end, after which what it had of the host, such as ports, is free: its
+ * stream is closed already, for a passt that has changed its user ends by that
+ * alone. May block for 2 s. @pid_fd: of net_passt_start(); borrowed. */
+void net_passt_end(int pid_fd);
 
 #endif

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <unistd.h>
-
 #include "jail/filter.h"
 #include "jail/jail.h"
 #include "virtio/seccomp.h"
@@ -15,7 +13,6 @@
 struct confine {
 	const struct options *options; /* borrowed */
 	bool filters;		       /* wanted */
-	bool passt;		       /* may be started again */
 
 	pthread_mutex_t lock; /* of the two below; the first vCPU makes it */
 	struct jail_filter *vcpu;
@@ -33,14 +30,6 @@ static bool confine_has_models(const struct options *options)
 		if (options->nets.items[i].common.sandbox == VIRTIO_SANDBOX_OFF)
 			return true;
 	/* The console's and the rng's need nothing of their own. */
-	return false;
-}
-
-static bool confine_has_passt(const struct options *options)
-{
-	for (size_t i = 0; i < options->nets.count; i++)
-		if (options->nets.items[i].kind == VIRTIO_NET_USER)
-			return true;
 	return false;
 }
 
@@ -69,7 +58,6 @@ int confine_new(struct confine **out, const struct options *options,
 	confine->options = options;
 	confine->filters =
 		options->sandbox != VIRTIO_SANDBOX_OFF && jail_has_filter();
-	confine->passt = confine_has_passt(options);
 	pthread_mutex_init(&confine->lock, NULL);
 	*out = confine;
 	return 0;
@@ -84,10 +72,10 @@ void confine_free(struct confine *confine)
 	free(confine);
 }
 
-int confine_rights(const struct confine *confine, struct error *err)
+int confine_rights(struct error *err)
 {
 	const char *what = "";
-	int ret = jail_rights_drop(confine->passt && geteuid() == 0, &what);
+	int ret = jail_rights_drop(&what);
 
 	return ret < 0 ? error_set(err, -ret, "cannot give up rights: %s: %s",
 				   what, strerror(-ret))
@@ -115,8 +103,7 @@ int confine_main(const struct confine *confine, struct error *err)
 	struct jail_filter *filter;
 	int ret;
 
-	/* passt would inherit it, and is started again when its device is. */
-	if (!confine->filters || confine->passt)
+	if (!confine->filters)
 		return 0;
 	ret = confine_make(&filter, &confine_main_list, confine->options, err);
 	if (ret < 0)

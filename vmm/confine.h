@@ -28,18 +28,16 @@ void confine_free(struct confine *confine);
  * confine_rights() - No capabilities from now on, for this thread and those
  * that it starts.
  *
- * Once all files and taps are open. passt, if it may have to be started again
- * by root, needs some, which stay. Return: likewise.
+ * Once all files and taps are open. Return: likewise.
  */
-int confine_rights(const struct confine *confine, struct error *err);
+int confine_rights(struct error *err);
 
 /* This thread is a vCPU's from now on. The first one makes the filter, beside
  * main. Return: 0 or -errno. */
 int confine_vcpu(struct confine *confine);
 
 /* This one is main's, once the guest runs: making the filter takes a
- * millisecond. Nothing where passt may have to be started again, which would
- * inherit it. Return: as confine_new(). */
+ * millisecond. Return: as confine_new(). */
 int confine_main(const struct confine *confine, struct error *err);
 
 #endif

@@ -149,6 +149,7 @@ static int device_verb_open(const struct options *options, const char *type,
 {
 	struct device_verb_args args = {.options = NULL};
 	struct virtio_open open = {.option = args.name};
+	int ret;
 
 	device_verb_args(&args, options, type);
 	if (args.common->sandbox)
@@ -161,7 +162,9 @@ static int device_verb_open(const struct options *options, const char *type,
 	config->ops = virtio_table_find(type);
 	config->packed = args.common->packed;
 	config->resources = resources;
-	return config->ops->open(&open, resources, err);
+	ret = config->ops->open(&open, resources, err);
+	virtio_resources_settle(resources);
+	return ret;
 }
 
 int device_verb(const struct options *options, const char *type,

@@ -206,6 +206,8 @@ static int devices_start_entry(struct devices *devices,
 		.sandbox = devices_sandbox(devices, entry->plan),
 	};
 
+	if (config.sandbox == VIRTIO_SANDBOX_OFF || !config.restart)
+		virtio_resources_settle(&entry->resources);
 	return config.sandbox == VIRTIO_SANDBOX_OFF
 		       ? 0
 		       : child_new(&entry->child, &config, err);
@@ -215,9 +217,7 @@ int devices_start(struct devices *devices, const struct devices_watch *watch,
 		  struct error *err)
 {
 	devices->watch = *watch;
-	return devices->spawner
-		       ? devices_each(devices, devices_start_entry, err)
-		       : 0;
+	return devices_each(devices, devices_start_entry, err);
 }
 
 /* --- Creating ------------------------------------------------------------ */

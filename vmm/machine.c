@@ -402,7 +402,7 @@ static int machine_make(struct machine *machine, struct error *err)
 	if (!rc)
 		rc = confine_new(&machine->confine, machine->options, err);
 	if (!rc)
-		rc = confine_rights(machine->confine, err);
+		rc = confine_rights(err);
 	if (!rc)
 		rc = machine_make_vm(machine, err);
 	return rc ? rc : arch_boot(machine->arch, err);

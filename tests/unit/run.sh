@@ -73,7 +73,7 @@ run_judge() {
 # these.
 run_emulator_lacks() {
 	[[ $1 =~ /test_(block|block_file|devices_state|guest_mem|machine)$ ||
-		$1 =~ /test_(net_open|vhost_hostile|fd_passing|side_channel|spawner|jail|confine)$ ]]
+		$1 =~ /test_(net_open|vhost_hostile|fd_passing|side_channel|spawner|starter|jail|confine)$ ]]
 }
 
 # run_wanted PROGRAM: here, and not elsewhere.

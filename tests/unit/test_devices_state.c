@@ -84,12 +84,27 @@ int arch_mmio_add(struct arch *arch, struct arch_mmio *out)
 	return 0;
 }
 
-int net_passt_start(const struct net_passt_options *passt,
+int net_passt_new(const struct net_passt_options *passt,
+		  struct starter **starter, struct error *e)
+{
+	(void)passt;
+	(void)starter;
+	(void)e;
+	return 0;
+}
+
+void net_passt_end(int pid_fd)
+{
+	(void)pid_fd;
+}
+
+int net_passt_start(const char *option, struct starter *starter,
 		    int fds[NET_USER_FDS], struct error *e)
 {
 	int pair[2];
 
-	(void)passt;
+	(void)option;
+	(void)starter;
 	(void)e;
 	/* The other ends stay open until the process does. */
 	for (unsigned int i = 0; i < NET_USER_FDS; i++) {

@@ -524,6 +524,9 @@ case_devices_net_user() {
 		echo "sum: $(md5sum </file)"
 		echo listening
 		echo "heard: $(nc -l -p 7777)"
+		read -r line
+		wget -q -O /again "http://$(cat /router):8008/file"
+		echo "again: $(md5sum </again)"
 		devices_try 400 grep -q 0 /sys/class/net/eth0/carrier && echo "carrier: 0"
 		read -r line
 	END
@@ -535,6 +538,14 @@ case_devices_net_user() {
 		sleep 0.2
 	done &
 	suite_await '^heard: '
+	# Main may start nothing any more; its passt comes anew with its process.
+	grep -qE '^Seccomp:\s*2$' "/proc/$pid/status" || suite_fail 'no filter'
+	pkill -KILL -x bantam-net0 || suite_fail 'no process of net0'
+	suite_await_message 'net0: goes on in another process'
+	echo >&"$feed"
+	suite_await '^again: '
+	devices_same 'the file, again' "$(devices_say again)" \
+		"$(md5sum <"$work/www/file")"
 	# A passt that ends takes the link down, and nothing of it stays.
 	pkill -KILL -x passt
 	suite_await '^carrier: 0'
