@@ -232,26 +232,6 @@ int vhost_backend_get_inflight(struct vhost_backend *backend,
 	return 0;
 }
 
-/* All of it, with a record or without. Return: where it is mapped, or NULL
- * with errno. */
-static uint8_t *
-vhost_backend_map_inflight(const struct vhost_user_inflight *given, int fd,
-			   size_t bytes)
-{
-	const uint64_t offset = le64_get(given->mmap_offset);
-	void *map;
-
-	errno = EINVAL;
-	/* Nobody may take it away under us. */
-	if (le64_get(given->mmap_size) < bytes || offset > INT64_MAX - bytes ||
-	    !guest_mem_file_stays(fd) ||
-	    lseek(fd, 0, SEEK_END) < (off_t)(offset + bytes))
-		return NULL;
-	map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		   (off_t)offset);
-	return map == MAP_FAILED ? NULL : map;
-}
-
 int vhost_backend_set_inflight(struct vhost_backend *backend,
 			       struct vhost_user_message *message,
 			       struct vhost_user_message *reply)
@@ -262,12 +242,13 @@ int vhost_backend_set_inflight(struct vhost_backend *backend,
 	uint8_t *map;
 
 	(void)reply;
-	if (rings == 0)
+	if (rings == 0 || le64_get(given->mmap_size) < rings)
 		return -EINVAL;
 	/* Another's backend may have made it. */
 	if (le64_get(given->mmap_size) < bytes)
 		bytes = rings;
-	map = vhost_backend_map_inflight(given, message->fds[0], bytes);
+	map = guest_mem_map_sealed(message->fds[0],
+				   le64_get(given->mmap_offset), bytes);
 	if (!map)
 		return -errno;
 	vhost_backend_pause(backend);

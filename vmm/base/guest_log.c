@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "vmm/base/guest_mem.h"
 
@@ -13,33 +12,17 @@ struct guest_log {
 	uint64_t size; /* bytes */
 };
 
-static int guest_log_check(int fd, uint64_t offset, uint64_t size)
-{
-	struct stat st;
-	uint64_t end;
-
-	if (size == 0 || offset % GUEST_LOG_PAGE || fstat(fd, &st) < 0 ||
-	    __builtin_add_overflow(offset, size, &end) ||
-	    end > (uint64_t)st.st_size || !guest_mem_file_stays(fd))
-		return -EINVAL;
-	return 0;
-}
-
 int guest_log_new(struct guest_log **out, int fd, uint64_t offset,
 		  uint64_t size)
 {
-	int ret = guest_log_check(fd, offset, size);
-	struct guest_log *log;
+	struct guest_log *log = malloc(sizeof(*log));
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	log = malloc(sizeof(*log));
 	if (!log)
 		return -ENOMEM;
 	log->size = size;
-	log->bits = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			 (off_t)offset);
-	if (log->bits == MAP_FAILED) {
+	log->bits = guest_mem_map_sealed(fd, offset, size);
+	if (!log->bits) {
 		ret = -errno;
 		free(log);
 		return ret;

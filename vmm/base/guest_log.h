@@ -16,12 +16,11 @@ struct guest_log;
 /**
  * guest_log_new() - Map a log.
  * @out: for guest_log_free()
- * @fd: borrowed; nobody may be able to cut it off (guest_mem_file_stays())
+ * @fd: borrowed; as guest_mem_map_sealed() has it
  * @offset: where it begins in the file, a multiple of GUEST_LOG_PAGE
  * @size: bytes, of eight pages each
  *
- * Return: 0; -EINVAL for what is not all in the file, or may be cut off; or
- * what malloc(3) and mmap(2) say.
+ * Return: 0; or a negative errno, of that or of malloc(3).
  */
 int guest_log_new(struct guest_log **out, int fd, uint64_t offset,
 		  uint64_t size);

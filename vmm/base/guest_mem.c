@@ -353,13 +353,29 @@ static int guest_mem_check_file(int fd, uint64_t offset, uint64_t len,
 	return 0;
 }
 
-bool guest_mem_file_stays(int fd)
+static bool guest_mem_file_stays(int fd)
 {
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	/* A hole in one of huge pages has no page reserved any more. */
 	return seals >= 0 && seals & F_SEAL_SHRINK &&
 	       guest_mem_file_page(fd) == GUEST_MEM_PAGE;
+}
+
+void *guest_mem_map_sealed(int fd, uint64_t offset, uint64_t len)
+{
+	struct stat st;
+	uint64_t end;
+	void *map;
+
+	if (__builtin_add_overflow(offset, len, &end) || fstat(fd, &st) < 0 ||
+	    end > (uint64_t)st.st_size || !guest_mem_file_stays(fd)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		   (off_t)offset);
+	return map == MAP_FAILED ? NULL : map;
 }
 
 static int guest_mem_map_file(struct guest_mem_map *map, int fd,

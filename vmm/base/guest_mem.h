@@ -56,17 +56,25 @@ int guest_mem_new_empty(struct guest_mem **out);
  * @offset: in the file, in bytes, of the region's beginning; a multiple of 4096
  * @err: what is wrong with it
  *
- * A file that guest_mem_file_stays() does not know to stay is taken only where
- * that is caught, see guest_fault.h. Nobody else uses @mem during it.
- * Return: 0; -EINVAL for a region that cannot be, or is not all in the file;
- * -EEXIST if it overlaps another, -ENOSPC; or what mmap(2) says.
+ * A file that guest_mem_map_sealed() would not take is taken only where it is
+ * caught that there is no page, see guest_fault.h. Nobody else uses @mem during
+ * it. Return: 0; -EINVAL for a region that cannot be, or is not all in the
+ * file; -EEXIST if it overlaps another, -ENOSPC; or what mmap(2) says.
  */
 int guest_mem_add(struct guest_mem *mem, const struct guest_mem_region *region,
 		  int fd, uint64_t offset, struct error *err);
 
-/* Whether a mapping of all of that file can be used for good: nobody can cut it
- * off, and each of its pages can be had. */
-bool guest_mem_file_stays(int fd);
+/**
+ * guest_mem_map_sealed() - Map a piece of another process's file for good.
+ * @fd: borrowed; a memfd with F_SEAL_SHRINK, of usual pages: nobody can cut it
+ *      off, and each of its pages can be had
+ * @offset: bytes, a multiple of 4096
+ * @len: bytes, not 0, that the file has there
+ *
+ * Return: what munmap(2) takes; or NULL, and errno: EINVAL for any other file
+ * or place; or what mmap(2) says.
+ */
+void *guest_mem_map_sealed(int fd, uint64_t offset, uint64_t len);
 
 /* Take it away again. Nothing may use spans of it any more. Return: 0, or
  * -ENOENT if there is no region of exactly these addresses. */
