@@ -8,17 +8,12 @@
 #include <stddef.h>
 
 #include "vmm/base/error.h"
-
-/*
- * Answers KVM_CHECK_EXTENSION: 0 if KVM does not have capability, otherwise 1
- * or what the capability says.
- */
-typedef int arm_kvm_extension_fn(void *ctx, int capability);
+#include "vmm/base/kvm_needs.h"
 
 /**
  * arm_kvm_check_with() - arm_kvm_check(), with another one to answer.
  */
-int arm_kvm_check_with(arm_kvm_extension_fn *extension, void *ctx,
+int arm_kvm_check_with(kvm_extension_fn *extension, void *ctx,
 		       unsigned int gic_version, unsigned int cpus,
 		       struct error *err);
 

@@ -8,91 +8,48 @@
 #include "arch/x86_64/kvm_check.h"
 
 #include <errno.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/ioctl.h>
 
 #include <linux/kvm.h>
 
-struct kvm_need {
-	int capability;
-	const char *name; /* without KVM_CAP_ */
-	const char *what; /* that it is needed for */
-	bool legacy;	  /* by that profile alone */
-};
-
-#define NEED_FOR(cap, text, only)                                          \
-	{                                                                  \
-		.capability = KVM_CAP_##cap, .name = #cap, .what = (text), \
-		.legacy = (only),                                          \
-	}
-#define NEED(cap, text)	       NEED_FOR(cap, text, false)
-#define NEED_LEGACY(cap, text) NEED_FOR(cap, text, true)
 static const struct kvm_need kvm_needs[] = {
-	NEED(USER_MEMORY, "guest memory"),
-	NEED(IRQCHIP, "interrupt controllers"),
-	NEED(IRQ_ROUTING, "interrupt routes"),
-	NEED(IRQFD, "interrupts of devices"),
-	NEED(IOEVENTFD, "notifications of devices"),
-	NEED(IMMEDIATE_EXIT, "stopping vCPUs"),
-	NEED(SET_TSS_ADDR, "real mode on Intel"),
-	NEED(SET_IDENTITY_MAP_ADDR, "real mode on Intel"),
-	NEED(EXT_CPUID, "CPUID"),
-	NEED(GET_TSC_KHZ, "the TSC's frequency"),
-	NEED(ADJUST_CLOCK, "saving the clock"),
-	NEED(MP_STATE, "starting and saving vCPUs"),
-	NEED(SREGS2, "saving vCPUs"),
-	NEED(XSAVE, "saving vCPUs"),
-	NEED(DEBUGREGS, "saving vCPUs"),
-	NEED(VCPU_EVENTS, "saving vCPUs"),
-	NEED_LEGACY(PIT2, "the timer of --machine legacy"),
-	NEED_LEGACY(PIT_STATE2, "saving the timer of --machine legacy"),
+	KVM_NEED(USER_MEMORY, "guest memory"),
+	KVM_NEED(IRQCHIP, "interrupt controllers"),
+	KVM_NEED(IRQ_ROUTING, "interrupt routes"),
+	KVM_NEED(IRQFD, "interrupts of devices"),
+	KVM_NEED(IOEVENTFD, "notifications of devices"),
+	KVM_NEED(IMMEDIATE_EXIT, "stopping vCPUs"),
+	KVM_NEED(SET_TSS_ADDR, "real mode on Intel"),
+	KVM_NEED(SET_IDENTITY_MAP_ADDR, "real mode on Intel"),
+	KVM_NEED(EXT_CPUID, "CPUID"),
+	KVM_NEED(GET_TSC_KHZ, "the TSC's frequency"),
+	KVM_NEED(ADJUST_CLOCK, "saving the clock"),
+	KVM_NEED(MP_STATE, "starting and saving vCPUs"),
+	KVM_NEED(SREGS2, "saving vCPUs"),
+	KVM_NEED(XSAVE, "saving vCPUs"),
+	KVM_NEED(DEBUGREGS, "saving vCPUs"),
+	KVM_NEED(VCPU_EVENTS, "saving vCPUs"),
 };
 
-/* Add the name and purpose of one to a list in text; cut when full. */
-static void x86_kvm_list(char *text, size_t size, const struct kvm_need *need)
-{
-	size_t used = strlen(text);
+/* Besides, for that profile. */
+static const struct kvm_need legacy_needs[] = {
+	KVM_NEED(PIT2, "the timer of --machine legacy"),
+	KVM_NEED(PIT_STATE2, "saving the timer of --machine legacy"),
+};
 
-	snprintf(text + used, size - used, "%sKVM_CAP_%s (%s)",
-		 used ? ", " : "", need->name, need->what);
-}
-
-static int x86_kvm_check_cpus(x86_kvm_extension_fn *extension, void *ctx,
-			      unsigned int cpus, struct error *err)
-{
-	int most = extension(ctx, KVM_CAP_MAX_VCPUS);
-
-	/* api.rst, 4.4: without it NR_VCPUS counts, without that 4. */
-	if (most <= 0)
-		most = extension(ctx, KVM_CAP_NR_VCPUS);
-	if (most <= 0)
-		most = 4;
-	if (cpus <= (unsigned int)most)
-		return 0;
-	return error_set(err, EINVAL,
-			 "--cpus %u: this host's KVM has at most %d vCPUs for "
-			 "a machine: ask for that many or fewer",
-			 cpus, most);
-}
-
-static bool x86_kvm_missing_with(x86_kvm_extension_fn *extension, void *ctx,
+static bool x86_kvm_missing_with(kvm_extension_fn *extension, void *ctx,
 				 bool legacy, char *list, size_t size)
 {
 	list[0] = '\0';
-	for (size_t i = 0; i < sizeof(kvm_needs) / sizeof(kvm_needs[0]); i++) {
-		const struct kvm_need *need = &kvm_needs[i];
-
-		if (need->legacy && !legacy)
-			continue;
-		if (extension(ctx, need->capability) <= 0)
-			x86_kvm_list(list, size, need);
-	}
+	kvm_needs_list(kvm_needs, sizeof(kvm_needs) / sizeof(kvm_needs[0]),
+		       extension, ctx, list, size);
+	if (legacy)
+		kvm_needs_list(legacy_needs,
+			       sizeof(legacy_needs) / sizeof(legacy_needs[0]),
+			       extension, ctx, list, size);
 	return list[0] != '\0';
 }
 
-int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
+int x86_kvm_check_with(kvm_extension_fn *extension, void *ctx, bool legacy,
 		       unsigned int cpus, struct error *err)
 {
 	char missing[ERROR_TEXT_MAX / 2];
@@ -103,23 +60,15 @@ int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
 				 "this host's KVM lacks %s: use a kernel of "
 				 "Linux 5.14 or later with KVM complete",
 				 missing);
-	return x86_kvm_check_cpus(extension, ctx, cpus, err);
-}
-
-/* ctx: where /dev/kvm's descriptor is. */
-static int x86_kvm_ask(void *ctx, int capability)
-{
-	const int *kvm_fd = ctx;
-
-	return ioctl(*kvm_fd, KVM_CHECK_EXTENSION, capability);
+	return kvm_needs_cpus(cpus, extension, ctx, err);
 }
 
 int x86_kvm_check(int kvm_fd, bool legacy, unsigned int cpus, struct error *err)
 {
-	return x86_kvm_check_with(x86_kvm_ask, &kvm_fd, legacy, cpus, err);
+	return x86_kvm_check_with(kvm_needs_ask, &kvm_fd, legacy, cpus, err);
 }
 
 bool x86_kvm_missing(int kvm_fd, bool legacy, char *list, size_t size)
 {
-	return x86_kvm_missing_with(x86_kvm_ask, &kvm_fd, legacy, list, size);
+	return x86_kvm_missing_with(kvm_needs_ask, &kvm_fd, legacy, list, size);
 }

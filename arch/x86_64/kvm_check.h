@@ -8,17 +8,12 @@
 #include <stddef.h>
 
 #include "vmm/base/error.h"
-
-/*
- * Answers KVM_CHECK_EXTENSION: 0 if KVM does not have capability, otherwise 1
- * or what the capability says.
- */
-typedef int x86_kvm_extension_fn(void *ctx, int capability);
+#include "vmm/base/kvm_needs.h"
 
 /**
  * x86_kvm_check_with() - x86_kvm_check(), with another one to answer.
  */
-int x86_kvm_check_with(x86_kvm_extension_fn *extension, void *ctx, bool legacy,
+int x86_kvm_check_with(kvm_extension_fn *extension, void *ctx, bool legacy,
 		       unsigned int cpus, struct error *err);
 
 /**
