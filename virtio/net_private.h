@@ -11,11 +11,11 @@
 
 #include "virtio/device.h"
 #include "virtio/net_end.h"
+#include "virtio/net_mac.h"
 #include "virtio/queue.h"
 #include "vmm/base/log.h"
 
 #define NET_QUEUE_SIZE	 256
-#define NET_MAC_SIZE	 6
 #define NET_ETH_SIZE	 14
 #define NET_MTU_MIN	 68 /* 5.1.4.1 */
 #define NET_MTU_MAX	 65535
@@ -140,8 +140,6 @@ int net_open(const struct virtio_open *open, struct virtio_resources *out,
 int net_reopen(const struct virtio_open *open,
 	       struct virtio_resources *resources, struct error *err);
 int net_helper(const struct virtio_resources *resources);
-/* Six pairs of hexadecimal digits with colons: 0 or -EINVAL. */
-int net_mac_parse(const char *text, uint8_t mac[NET_MAC_SIZE]);
 
 /* --- net.c: what the parts need of the whole --------------------------------
  */
