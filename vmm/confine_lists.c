@@ -41,6 +41,7 @@ static const struct syscall_rule confine_vcpu_rules[] = {
 			  "vmm/vcpu.c: another vCPU is kicked"),
 	SYSCALL_RULE_IF(pidfd_send_signal, 1, UINT32_MAX, SIGKILL,
 			"a device process that is silent at a reset"),
+	SYSCALL_RULE(shutdown, "a vhost-user backend that is"),
 	SYSCALL_RULE_IF(prctl, 0, UINT32_MAX, PR_SET_NAME, "the thread's name"),
 	SYSCALL_RULE(sched_yield, "locks"),
 };
