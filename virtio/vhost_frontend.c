@@ -266,18 +266,19 @@ static void vhost_frontend_queue_reset(void *self, unsigned int index)
 {
 	const uint64_t bit = UINT64_C(1) << index;
 	struct vhost_frontend *frontend = self;
+	uint32_t base;
 	int ret;
 
 	vhost_frontend_begin(frontend);
-	ret = vhost_frontend_stop_ring(frontend, index);
+	ret = vhost_frontend_stop_ring(frontend, index, &base);
 	if (ret == 0)
 		ret = vhost_frontend_tell_ring(
 			frontend, VHOST_USER_SET_VRING_ENABLE, index, 0);
 	if (ret < 0)
 		vhost_frontend_lose(frontend, "it refuses to stop a ring");
+	frontend->ran &= ~bit;
 	if (!frontend->lost)
 		return;
-	frontend->ran &= ~bit;
 	frontend->dropped |= bit;
 	vhost_frontend_settle(frontend);
 }

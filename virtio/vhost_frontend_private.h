@@ -136,8 +136,9 @@ int vhost_frontend_start_ring(struct vhost_frontend *frontend,
 			      unsigned int index);
 /* Stop them, and note where they stand. */
 int vhost_frontend_stop(struct vhost_frontend *frontend);
+/* Stop one that there is. Return: as ask(). */
 int vhost_frontend_stop_ring(struct vhost_frontend *frontend,
-			     unsigned int index);
+			     unsigned int index, uint32_t *base);
 /* Nothing of the device is used any more. */
 void vhost_frontend_reset(void *self);
 int vhost_frontend_send_features(struct vhost_frontend *frontend);

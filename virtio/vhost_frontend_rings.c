@@ -368,28 +368,18 @@ static int vhost_frontend_note(struct vhost_frontend *frontend,
 }
 
 int vhost_frontend_stop_ring(struct vhost_frontend *frontend,
-			     unsigned int index)
+			     unsigned int index, uint32_t *base)
 {
 	const struct vhost_user_message message = {
 		.request = VHOST_USER_GET_VRING_BASE,
 		.size = sizeof(struct vhost_user_vring_state),
 		.payload.state = {.index = le32_of(index)},
 	};
-	struct virtqueue_position position;
-	const struct virtqueue_config *config =
-		virtio_device_ring(frontend->device, index, &position);
 	struct vhost_user_message reply = {.size = 0};
-	int ret;
+	int ret = vhost_frontend_ask(frontend, &message, &reply);
 
-	if (!config)
-		return 0;
-	ret = vhost_frontend_ask(frontend, &message, &reply);
 	if (ret == 0)
-		ret = vhost_frontend_note(frontend, index,
-					  le32_get(reply.payload.state.num),
-					  config);
-	if (ret == 0)
-		frontend->ran &= ~(UINT64_C(1) << index);
+		*base = le32_get(reply.payload.state.num);
 	return ret;
 }
 
@@ -398,8 +388,35 @@ int vhost_frontend_stop(struct vhost_frontend *frontend)
 	int ret = 0;
 
 	vhost_frontend_begin(frontend);
-	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++)
-		ret = vhost_frontend_stop_ring(frontend, i);
+	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++) {
+		struct virtqueue_position position;
+		const struct virtqueue_config *config =
+			virtio_device_ring(frontend->device, i, &position);
+		uint32_t base;
+
+		if (!config)
+			continue;
+		ret = vhost_frontend_stop_ring(frontend, i, &base);
+		if (ret == 0)
+			ret = vhost_frontend_note(frontend, i, base, config);
+		if (ret == 0)
+			frontend->ran &= ~(UINT64_C(1) << i);
+	}
+	return ret;
+}
+
+/* Where they stand, nobody will ask. */
+static int vhost_frontend_stop_all(struct vhost_frontend *frontend)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; ret == 0 && i < frontend->queue_count; i++) {
+		struct virtqueue_position position;
+		uint32_t base;
+
+		if (virtio_device_ring(frontend->device, i, &position))
+			ret = vhost_frontend_stop_ring(frontend, i, &base);
+	}
 	return ret;
 }
 
@@ -431,7 +448,7 @@ void vhost_frontend_reset(void *self)
 				    VHOST_USER_PROTOCOL(RESET_DEVICE)))
 		ret = vhost_frontend_ask(frontend, &message, NULL);
 	else
-		ret = vhost_frontend_stop(frontend);
+		ret = vhost_frontend_stop_all(frontend);
 	/* Its own status is no more either. */
 	if (ret == 0 && !frontend->lost)
 		ret = vhost_frontend_send_status(frontend, 0);
