@@ -332,6 +332,18 @@ static void net_read_config(void *self, size_t offset, void *data, size_t len)
 /* --- The course of its life ------------------------------------------------
  */
 
+/* Without a control queue, whoever has it gives us the queues of those pairs
+ * that the driver uses, and takes them away: a vhost-user frontend. */
+static uint16_t net_pairs_given(const struct net *net)
+{
+	uint16_t pairs = 0;
+
+	while (pairs < net->end.pairs && net->pairs[pairs].rx.queue &&
+	       net->pairs[pairs].tx.queue)
+		pairs++;
+	return pairs ? pairs : 1;
+}
+
 /* The queues: all are the device's now. */
 static void net_take(struct net *net, struct virtqueue *const *queues)
 {
@@ -343,6 +355,8 @@ static void net_take(struct net *net, struct virtqueue *const *queues)
 	}
 	if (virtio_device_acked(net->device) & NET_FEATURE(CTRL_VQ))
 		net->control = queues[net_control_index(net)];
+	else
+		net->state.pairs = net_pairs_given(net);
 	net_apply(net);
 	for (unsigned int i = 0; i < net->end.pairs; i++)
 		net_pair_rearm(&net->pairs[i]);

@@ -75,7 +75,8 @@ struct virtio_vhost_options {
 	char *type;	 /* of vhost_type_find() */
 	char *socket;	 /* where the backend listens */
 	char *tag;	 /* fs: what the guest mounts; else NULL */
-	uint64_t queues; /* of requests; 1 to 16 */
+	char *mac;	 /* net: NULL: one is made up */
+	uint64_t queues; /* of requests, or pairs of net's; 1 to 16 */
 };
 
 /*

@@ -236,10 +236,10 @@ int vhost_backend_new(struct vhost_backend **out,
 	if (ret < 0)
 		goto err_free;
 	backend->ring_count = virtio_device_queues(config->device);
-	/* Who uses more than one pair needs a control queue, and that is the
-	 * frontend's. */
-	if (!config->whole && backend->type->per_unit > 1)
-		backend->ring_count = backend->type->per_unit;
+	/* What is no whole unit is the control queue, and the frontend's. */
+	if (!config->whole)
+		backend->ring_count -=
+			backend->ring_count % backend->type->per_unit;
 	for (unsigned int i = 0; i < backend->ring_count; i++)
 		backend->rings[i].err_fd = -1;
 	virtio_device_lock(config->device);

@@ -82,13 +82,23 @@ static int backend_set_features(struct vhost_backend *backend,
 	return 0;
 }
 
+/* QEMU takes each pair of a network card for a backend of its own, and (7.2)
+ * adds and removes regions of memory for each; a table it sends only once. */
+static uint64_t vhost_backend_protocol(const struct vhost_backend *backend)
+{
+	if (!backend->config.whole && backend->type->many &&
+	    backend->ring_count > backend->type->per_unit)
+		return BACKEND_PROTOCOL &
+		       ~VHOST_USER_PROTOCOL(CONFIGURE_MEM_SLOTS);
+	return BACKEND_PROTOCOL;
+}
+
 static int backend_get_protocol_features(struct vhost_backend *backend,
 					 struct vhost_user_message *message,
 					 struct vhost_user_message *reply)
 {
-	(void)backend;
 	(void)message;
-	vhost_backend_answer(reply, BACKEND_PROTOCOL);
+	vhost_backend_answer(reply, vhost_backend_protocol(backend));
 	return 0;
 }
 
@@ -99,7 +109,7 @@ static int backend_set_protocol_features(struct vhost_backend *backend,
 	uint64_t features = le64_get(message->payload.u64);
 
 	(void)reply;
-	if (features & ~BACKEND_PROTOCOL)
+	if (features & ~vhost_backend_protocol(backend))
 		return -EINVAL;
 	backend->protocol = features;
 	return 0;

@@ -11,18 +11,11 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <sys/epoll.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "virtio/vhost_frontend_private.h"
 
-/* Places in configuration spaces: 5.1.4, 5.11.4. */
-#define NET_CONFIG_STATUS 6
-#define NET_STATUS_UP	  1
-#define FS_CONFIG_QUEUES  36
-
-/* VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS */
-#define NET_OWN (UINT64_C(1) << 5 | UINT64_C(1) << 16)
+#define FS_CONFIG_QUEUES 36 /* 5.11.4 */
 
 /* --- Making and freeing ---------------------------------------------------
  */
@@ -53,42 +46,22 @@ static int vhost_frontend_listen(struct vhost_frontend *frontend)
 	return ret;
 }
 
-static void vhost_frontend_put16(struct vhost_frontend *frontend, size_t offset,
-				 unsigned int value)
-{
-	const le16 field = le16_of((uint16_t)value);
-
-	memcpy(frontend->config + offset, &field, sizeof(field));
-}
-
-/* Locally administered, of one host. */
-static int vhost_frontend_make_mac(uint8_t mac[6])
-{
-	if (getrandom(mac, 6, 0) != 6)
-		return -EIO;
-	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
-	return 0;
-}
-
 /* What of the configuration is the frontend's. */
-static int vhost_frontend_own_config(struct vhost_frontend *frontend)
+static void vhost_frontend_own_config(struct vhost_frontend *frontend)
 {
 	const char *type = frontend->type->name;
+	const le16 requests = le16_of(
+		(uint16_t)(frontend->queue_count - frontend->type->fixed));
 
 	if (frontend->whole)
-		return 0;
+		return;
 	if (strcmp(type, "fs") == 0) {
 		memcpy(frontend->config, frontend->tag, sizeof(frontend->tag));
-		vhost_frontend_put16(frontend, FS_CONFIG_QUEUES,
-				     frontend->queue_count -
-					     frontend->type->fixed);
+		memcpy(frontend->config + FS_CONFIG_QUEUES, &requests,
+		       sizeof(requests));
 	} else if (strcmp(type, "net") == 0) {
-		vhost_frontend_put16(frontend, NET_CONFIG_STATUS,
-				     NET_STATUS_UP);
-		frontend->features |= NET_OWN;
-		return vhost_frontend_make_mac(frontend->config);
+		vhost_frontend_make_net(frontend);
 	}
-	return 0;
 }
 
 static int
@@ -96,13 +69,14 @@ vhost_frontend_load_description(struct vhost_frontend *frontend,
 				const struct virtio_resources *resources,
 				struct error *err)
 {
-	const char *tag, *socket = "";
+	const char *tag, *socket = "", *mac = NULL;
 	int queues, whole;
 
 	if (resources->fd_count != 1 ||
-	    json_unpack(resources->description, "{s:s, s:i, s:b, s?s}", "tag",
-			&tag, "queues", &queues, "whole", &whole, "socket",
-			&socket) < 0 ||
+	    json_unpack(resources->description, "{s:s, s:i, s:b, s?s, s?s}",
+			"tag", &tag, "queues", &queues, "whole", &whole,
+			"socket", &socket, "mac", &mac) < 0 ||
+	    (mac && net_mac_parse(mac, frontend->mac) < 0) ||
 	    strlen(socket) >= sizeof(frontend->socket.path) ||
 	    strlen(tag) > sizeof(frontend->tag) || queues < 0 ||
 	    queues > VHOST_FRONTEND_QUEUES_MAX)
@@ -112,6 +86,7 @@ vhost_frontend_load_description(struct vhost_frontend *frontend,
 	frontend->fd = resources->fds[0];
 	frontend->queue_count = (unsigned int)queues;
 	frontend->whole = whole;
+	frontend->has_control = !whole && frontend->type->many && queues > 1;
 	return 0;
 }
 
@@ -127,14 +102,14 @@ static int vhost_frontend_create(void **self, struct virtio_device *device,
 	frontend->device = device;
 	frontend->type = vhost_type_find(virtio_device_ops(device)->type);
 	frontend->own_fd = frontend->request_fd = frontend->inflight_fd = -1;
+	frontend->pairs = 1;
 	ret = vhost_frontend_load_description(frontend, resources, err);
 	if (ret == 0)
 		ret = vhost_frontend_greet(frontend, err);
 	if (ret < 0)
 		goto err_close;
-	ret = vhost_frontend_own_config(frontend);
-	if (ret == 0)
-		ret = vhost_frontend_listen(frontend);
+	vhost_frontend_own_config(frontend);
+	ret = vhost_frontend_listen(frontend);
 	if (ret == 0)
 		ret = vhost_frontend_keep_socket(frontend);
 	if (ret < 0) {
@@ -176,17 +151,17 @@ static unsigned int vhost_frontend_keep_fds(void *self, int *fds)
 static unsigned int vhost_frontend_queue_max_sizes(void *self, uint16_t *sizes)
 {
 	const struct vhost_frontend *frontend = self;
+	const unsigned int count =
+		frontend->queue_count + frontend->has_control;
 
-	for (unsigned int i = 0; i < frontend->queue_count; i++)
+	for (unsigned int i = 0; i < count; i++)
 		sizes[i] = frontend->type->queue_size;
-	return frontend->queue_count;
+	return count;
 }
 
 static bool vhost_frontend_queue_elsewhere(void *self, unsigned int index)
 {
-	(void)self;
-	(void)index;
-	return true;
+	return !vhost_frontend_is_control(self, index);
 }
 
 static uint64_t vhost_frontend_features(void *self)
@@ -251,15 +226,15 @@ static int vhost_frontend_later(const struct vhost_frontend *frontend, int ret)
 
 static int vhost_frontend_activate(void *self, struct virtqueue *const *queues)
 {
-	(void)queues;
+	vhost_frontend_take_control(self, queues);
 	vhost_frontend_begin(self);
 	return vhost_frontend_later(self, vhost_frontend_start(self, false));
 }
 
 static void vhost_frontend_queue_ready(void *self, unsigned int index)
 {
-	(void)self;
-	(void)index;
+	if (vhost_frontend_is_control(self, index))
+		vhost_frontend_run_control(self);
 }
 
 static void vhost_frontend_queue_reset(void *self, unsigned int index)
@@ -269,6 +244,10 @@ static void vhost_frontend_queue_reset(void *self, unsigned int index)
 	uint32_t base;
 	int ret;
 
+	if (vhost_frontend_is_control(frontend, index)) {
+		frontend->control = NULL;
+		return;
+	}
 	vhost_frontend_begin(frontend);
 	ret = vhost_frontend_stop_ring(frontend, index, &base);
 	if (ret == 0)
@@ -286,7 +265,12 @@ static void vhost_frontend_queue_reset(void *self, unsigned int index)
 static int vhost_frontend_queue_enable(void *self, unsigned int index,
 				       struct virtqueue *queue)
 {
-	(void)queue;
+	struct vhost_frontend *frontend = self;
+
+	if (vhost_frontend_is_control(frontend, index)) {
+		frontend->control = queue;
+		return 0;
+	}
 	vhost_frontend_begin(self);
 	return vhost_frontend_later(self,
 				    vhost_frontend_start_ring(self, index));
@@ -300,6 +284,8 @@ static int vhost_frontend_sleep(void *self)
 	/* Rings that are not enabled stand nowhere. */
 	if (!frontend->waiting)
 		ret = vhost_frontend_stop(frontend);
+	if (!frontend->waiting && ret == 0)
+		frontend->control = NULL;
 	if (!frontend->waiting)
 		return ret;
 	log_error("%s: its vhost-user backend is lost, and another is not "
@@ -312,6 +298,7 @@ static int vhost_frontend_wake(void *self, struct virtqueue *const *queues)
 {
 	if (!queues)
 		return 0;
+	vhost_frontend_take_control(self, queues);
 	vhost_frontend_begin(self);
 	return vhost_frontend_later(self, vhost_frontend_start(self, true));
 }

@@ -18,6 +18,9 @@
 /* The backend's requests in one turn of the loop. */
 #define FRONTEND_TURN 16
 
+/* As many rings as a message can name, each a unit. */
+#define FRONTEND_UNITS_MAX (VHOST_USER_VRING_INDEX_MASK + 1)
+
 #define BLOCK_CONFIG_QUEUES 34 /* 5.2.4 */
 
 #define FRONTEND_PROTOCOL                                                  \
@@ -254,6 +257,8 @@ static int vhost_frontend_agree(struct vhost_frontend *frontend,
 	features &= ~FRONTEND_REFUSED;
 	if (!frontend->whole)
 		features &= ~frontend->type->frontend_features;
+	if (!frontend->whole && !frontend->has_control)
+		features &= ~frontend->type->many;
 	ret = vhost_frontend_get(frontend, VHOST_USER_GET_PROTOCOL_FEATURES,
 				 &protocol);
 	if (ret < 0)
@@ -302,12 +307,17 @@ static int vhost_frontend_count(struct vhost_frontend *frontend,
 		wanted = frontend->queue_count / unit;
 	else if (frontend->whole)
 		wanted = (unsigned int)there;
-	if (there == 0 || there > VIRTIO_QUEUES_MAX || wanted > there)
+	if (there == 0 || there > FRONTEND_UNITS_MAX ||
+	    wanted > VIRTIO_QUEUES_MAX || wanted > there)
 		return error_set(err, EINVAL,
-				 "queues: expected %u of the vhost-user "
-				 "backend, which has %llu",
-				 wanted, (unsigned long long)there);
+				 "queues: expected at least %u of the "
+				 "vhost-user backend, found %" PRIu64
+				 "; start it with more, or ask for fewer",
+				 wanted, there);
 	frontend->queue_count = wanted * unit;
+	if (frontend->has_control &&
+	    !(frontend->promised & frontend->type->many))
+		return vhost_frontend_lacks("VIRTIO_NET_F_MQ", err);
 	return 0;
 }
 

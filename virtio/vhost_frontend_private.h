@@ -2,6 +2,7 @@
  * What the files of the vhost-user frontend share: vhost_frontend.c is the
  * type of device, vhost_frontend_link.c the connection, vhost_frontend_rings.c
  * sets memory and rings up, vhost_frontend_state.c moves state,
+ * vhost_frontend_net.c is what of a network card the backend has not,
  * vhost_frontend_again.c is what becomes of it when a backend is lost, and
  * vhost_frontend_socket.c opens one at a socket and finds it again. Nobody else
  * includes this. All with the device's lock held.
@@ -11,6 +12,7 @@
 
 #include <assert.h>
 
+#include "virtio/net_mac.h"
 #include "virtio/vhost_frontend.h"
 #include "virtio/vhost_type.h"
 #include "virtio/vhost_user.h"
@@ -33,8 +35,9 @@ struct vhost_frontend_socket {
 struct vhost_frontend {
 	struct virtio_device *device; /* borrowed */
 	const struct vhost_type *type;
-	bool whole;   /* the backend owns all of it */
-	char tag[36]; /* fs */
+	bool whole;		   /* the backend owns all of it */
+	char tag[36];		   /* fs */
+	uint8_t mac[NET_MAC_SIZE]; /* net */
 
 	int fd;		 /* borrowed: the connection */
 	int own_fd;	 /* owned: the same, if it is not the first one; -1 */
@@ -56,9 +59,14 @@ struct vhost_frontend {
 	uint64_t promised; /* the backend's part of these */
 	uint64_t agreed;   /* of the protocol, whatever backend it is */
 	uint64_t protocol; /* those in use: agreed, once it has been greeted */
-	unsigned int queue_count;
+	unsigned int queue_count; /* that it serves */
 	/* Its configuration, as last read. */
 	uint8_t config[VHOST_USER_CONFIG_MAX];
+
+	/* vhost_type.h, many: of a network card. */
+	bool has_control;
+	struct virtqueue *control; /* NULL: not active */
+	unsigned int pairs;	   /* that the driver uses */
 
 	bool resetting; /* it is being reset: who fails then, fails later */
 	bool memory_sent;
@@ -144,6 +152,25 @@ void vhost_frontend_reset(void *self);
 int vhost_frontend_send_features(struct vhost_frontend *frontend);
 /* The region that says what is in flight, if the backend can have one. */
 int vhost_frontend_send_inflight(struct vhost_frontend *frontend);
+
+/* --- vhost_frontend_net.c --------------------------------------------------
+ */
+
+/* The configuration and the features that are the frontend's. */
+void vhost_frontend_make_net(struct vhost_frontend *frontend);
+/* Pairs that there are to use; 1 if it is no network card. */
+unsigned int vhost_frontend_pairs(const struct vhost_frontend *frontend);
+/* Whether that is the control queue. */
+bool vhost_frontend_is_control(const struct vhost_frontend *frontend,
+			       unsigned int index);
+/* Tell the backend whether the driver uses that ring, and, if so, to look at
+ * it. Return: as ask(). */
+int vhost_frontend_enable_ring(struct vhost_frontend *frontend,
+			       const struct virtqueue_config *config);
+/* queues: as activate() has them. */
+void vhost_frontend_take_control(struct vhost_frontend *frontend,
+				 struct virtqueue *const *queues);
+void vhost_frontend_run_control(struct vhost_frontend *frontend);
 
 /* --- vhost_frontend_again.c ------------------------------------------------
  */

@@ -68,11 +68,12 @@ static int vhost_frontend_send_memory(struct vhost_frontend *frontend)
 	return ret;
 }
 
+/* Those of the driver's that are the backend's, too. */
 int vhost_frontend_send_features(struct vhost_frontend *frontend)
 {
 	return vhost_frontend_tell(
 		frontend, VHOST_USER_SET_FEATURES,
-		virtio_device_acked(frontend->device) |
+		(virtio_device_acked(frontend->device) & frontend->promised) |
 			UINT64_C(1) << VHOST_USER_F_PROTOCOL_FEATURES);
 }
 
@@ -283,12 +284,8 @@ int vhost_frontend_start_ring(struct vhost_frontend *frontend,
 						  index, config->kick_fd);
 	}
 	if (ret == 0)
-		ret = vhost_frontend_tell_ring(
-			frontend, VHOST_USER_SET_VRING_ENABLE, index, 1);
-	/* Buffers that were there before; and what a lost backend may have
-	 * used without coming to the interrupt. */
-	if (ret == 0)
-		(void)eventfd_write(config->kick_fd, 1);
+		ret = vhost_frontend_enable_ring(frontend, config);
+	/* What a lost backend may have used without coming to the interrupt. */
 	if (ret == 0 && again)
 		(void)eventfd_write(config->call_fd, 1);
 	return ret;
@@ -428,6 +425,8 @@ static void vhost_frontend_forget(struct vhost_frontend *frontend)
 	frontend->wrote = false;
 	frontend->session = false;
 	frontend->restored = false;
+	frontend->control = NULL;
+	frontend->pairs = 1;
 }
 
 void vhost_frontend_reset(void *self)

@@ -39,7 +39,8 @@ static int vhost_frontend_check_options(const struct virtio_open *open,
 {
 	const struct virtio_vhost_options *options = open->options;
 	const bool fs = strcmp(options->type, "fs") == 0;
-	const bool many = fs || strcmp(options->type, "block") == 0;
+	const bool net = strcmp(options->type, "net") == 0;
+	const bool many = fs || net || strcmp(options->type, "block") == 0;
 	const size_t tag = options->tag ? strlen(options->tag) : 0;
 
 	if (!options->socket)
@@ -53,6 +54,9 @@ static int vhost_frontend_check_options(const struct virtio_open *open,
 				 fs ? "%s: tag: expected 1 to 36 bytes, by "
 				      "which the guest mounts it"
 				    : "%s: tag: only fs has one",
+				 open->option);
+	if (options->mac && !net)
+		return error_set(err, EINVAL, "%s: mac: only net has one",
 				 open->option);
 	if (options->queues > (many ? VHOST_FRONTEND_QUEUES_MAX : 1))
 		return error_set(
@@ -119,13 +123,34 @@ static int vhost_frontend_dial(const struct virtio_open *open,
 			 open->option, strerror(-ret));
 }
 
+/* What create() wants to know, besides. Return: 0 or -ENOMEM. */
+static int
+vhost_frontend_describe_more(json_t *description,
+			     const struct virtio_vhost_options *options,
+			     const uint8_t *mac)
+{
+	const char *socket = options->common.restart ? options->socket : "";
+	char text[NET_MAC_TEXT];
+
+	net_mac_print(mac, text);
+	return json_object_set_new(description, "socket", json_string(socket)) <
+				       0 ||
+			       json_object_set_new(description, "mac",
+						   json_string(text)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 int vhost_frontend_open(const struct virtio_open *open,
 			struct virtio_resources *out, struct error *err)
 {
 	const struct virtio_vhost_options *options = open->options;
+	uint8_t mac[NET_MAC_SIZE] = {0};
 	struct sockaddr_un address;
 	int ret = vhost_frontend_check_options(open, err);
 
+	if (ret == 0 && strcmp(options->type, "net") == 0)
+		ret = net_mac_choose(open->option, options->mac, mac, err);
 	if (ret == 0)
 		ret = vhost_frontend_address(open, &address, err);
 	/* A connection would take the backend from another frontend. */
@@ -137,11 +162,7 @@ int vhost_frontend_open(const struct virtio_open *open,
 		out->fds[out->fd_count++] = ret;
 	out->description = vhost_frontend_describe(
 		options->tag, (unsigned int)options->queues, false);
-	if (out->description &&
-	    json_object_set_new(out->description, "socket",
-				json_string(options->common.restart
-						    ? options->socket
-						    : "")) == 0)
+	if (vhost_frontend_describe_more(out->description, options, mac) == 0)
 		return 0;
 	virtio_resources_fini(out);
 	return error_set(err, ENOMEM, "%s: no memory", open->option);

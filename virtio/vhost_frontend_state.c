@@ -130,8 +130,17 @@ static int vhost_frontend_fetch(struct vhost_frontend *frontend, char **text,
 	return ret < 0 ? ret : vhost_frontend_check_state(frontend);
 }
 
-/* A whole device's state is what its model saves anywhere; another backend's
- * means something to itself alone. */
+/* Another backend's state means something to itself alone; beside it, what the
+ * driver has told the frontend. */
+static json_t *vhost_frontend_pack(const struct vhost_frontend *frontend,
+				   const char *text, size_t len)
+{
+	return json_pack("{s:I, s:o, s:i}", "length", (json_int_t)len,
+			 "backend", json_blob(text, len), "pairs",
+			 (int)frontend->pairs);
+}
+
+/* A whole device's is what its model saves anywhere. */
 int vhost_frontend_snapshot(void *self, json_t **out)
 {
 	struct vhost_frontend *frontend = self;
@@ -148,35 +157,42 @@ int vhost_frontend_snapshot(void *self, json_t **out)
 	}
 	ret = vhost_frontend_fetch(frontend, &text, &len);
 	if (ret == 0)
-		*out = frontend->whole ? json_loadb(text, len,
-						    JSON_REJECT_DUPLICATES |
-							    JSON_DECODE_ANY,
-						    NULL)
-				       : json_pack("{s:I, s:o}", "length",
-						   (json_int_t)len, "backend",
-						   json_blob(text, len));
+		*out = frontend->whole
+			       ? json_loadb(text, len,
+					    JSON_REJECT_DUPLICATES |
+						    JSON_DECODE_ANY,
+					    NULL)
+			       : vhost_frontend_pack(frontend, text, len);
 	if (ret == 0 && !*out)
 		ret = -EPROTO;
 	free(text);
 	return ret;
 }
 
-/* The bytes of what snapshot() made; free() them. NULL: it is no such thing. */
+/* What snapshot() made: the bytes, free() them; and the pairs. NULL: it is no
+ * such thing. */
 static char *vhost_frontend_state_text(const struct vhost_frontend *frontend,
-				       const json_t *state, size_t *len)
+				       const json_t *state, size_t *len,
+				       unsigned int *pairs)
 {
 	const json_t *length = json_object_get(state, "length");
+	const json_int_t used =
+		json_integer_value(json_object_get(state, "pairs"));
 	char *text;
+
+	*pairs = 1;
 
 	if (frontend->whole) {
 		text = json_dumps(state, JSON_COMPACT | JSON_ENCODE_ANY);
 		*len = text ? strlen(text) : 0;
 		return text;
 	}
-	if (json_object_size(state) != 2 || !json_is_integer(length) ||
+	if (json_object_size(state) != 3 || used < 1 ||
+	    used > vhost_frontend_pairs(frontend) || !json_is_integer(length) ||
 	    json_integer_value(length) < 0 ||
 	    (uint64_t)json_integer_value(length) > VHOST_FRONTEND_STATE_MAX)
 		return NULL;
+	*pairs = (unsigned int)used;
 	*len = (size_t)json_integer_value(length);
 	text = malloc(*len + 1);
 	if (text &&
@@ -214,6 +230,7 @@ int vhost_frontend_restore(void *self, const json_t *state, struct error *err)
 {
 	struct vhost_frontend *frontend = self;
 	const char *label = virtio_device_label(frontend->device);
+	unsigned int pairs;
 	size_t len = 0;
 	char *text;
 	int ret;
@@ -224,7 +241,7 @@ int vhost_frontend_restore(void *self, const json_t *state, struct error *err)
 				 "VHOST_USER_PROTOCOL_F_DEVICE_STATE, and "
 				 "takes no state",
 				 label);
-	text = vhost_frontend_state_text(frontend, state, &len);
+	text = vhost_frontend_state_text(frontend, state, &len, &pairs);
 	if (!text)
 		return error_set(err, EINVAL,
 				 "%s: expected the state of a vhost-user "
@@ -237,6 +254,7 @@ int vhost_frontend_restore(void *self, const json_t *state, struct error *err)
 				 "%s: the vhost-user backend does not take "
 				 "the state",
 				 label);
+	frontend->pairs = pairs;
 	frontend->restored = true;
 	return 0;
 }

@@ -42,7 +42,8 @@ static const struct vhost_type vhost_types[] = {
 				     NET(CTRL_VQ) | NET(CTRL_RX) |
 				     NET(CTRL_RX_EXTRA) | NET(CTRL_VLAN) |
 				     NET(CTRL_MAC_ADDR) | NET(GUEST_ANNOUNCE) |
-				     NET(CTRL_GUEST_OFFLOADS) | NET(MQ),
+				     NET(CTRL_GUEST_OFFLOADS),
+		.many = NET(MQ),
 	},
 	{
 		.name = "rng",

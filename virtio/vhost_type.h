@@ -24,6 +24,10 @@ struct vhost_type {
 	/* Features that are the frontend's affair: a backend offers none of
 	 * them, or they are ignored. */
 	uint64_t frontend_features;
+	/* A feature that both have to have for more than one unit; then the
+	 * frontend has a control queue behind them, by which the driver says
+	 * how many it uses. 0: there is no such thing. */
+	uint64_t many;
 	/* Buffers are used in the order in which they are available, so that
 	 * the used index alone says where a ring stands. */
 	bool in_order;

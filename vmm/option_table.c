@@ -373,6 +373,13 @@ static const struct option_key table_vhost_user[] = {
 		.help = "fs: by which the guest mounts it",
 	},
 	{
+		.name = "mac",
+		.value = "ADDRESS",
+		.type = OPTION_TEXT,
+		TABLE_VHOST(mac),
+		.help = "net: the guest's address (default: one is made up)",
+	},
+	{
 		.name = "queues",
 		.value = "N",
 		.type = OPTION_NUMBER,
@@ -380,7 +387,7 @@ static const struct option_key table_vhost_user[] = {
 		.min = 1,
 		.max = 16,
 		.preset = "1",
-		.help = "block and fs: number of request queues",
+		.help = "number of request queues (block, fs) or queue pairs (net)",
 	},
 	TABLE_COMMON(struct virtio_vhost_options, common),
 };

@@ -53,3 +53,23 @@ devices_ping() {
 	done
 	echo "$answers answered"
 }
+
+# devices_frames INTERFACE rx|tx QUEUE: how many it has had.
+devices_frames() {
+	tool ethtool -S "$1" | sed -n "s/^ *$2_queue_$3_packets: //p"
+}
+
+# devices_pairs INTERFACE ADDRESS: how many pairs of queues there may be, and are;
+# and, from each of two CPUs, echoes of that address, with the frames that its own
+# pair has had meanwhile.
+devices_pairs() {
+	echo "pairs: $(tool ethtool -l "$1" | sed -n 's/^Combined:[^0-9]*//p' | paste -s -d ' ' -)"
+	for cpu in 0 1; do
+		taskset -p $((cpu + 1)) $$ >/dev/null
+		sent=$(devices_frames "$1" tx "$cpu") got=$(devices_frames "$1" rx "$cpu")
+		echo "echoes$cpu: $(devices_ping 3 "$2")"
+		echo "sent$cpu: $(($(devices_frames "$1" tx "$cpu") - sent))"
+		echo "got$cpu: $(($(devices_frames "$1" rx "$cpu") - got))"
+	done
+	taskset -p 3 $$ >/dev/null
+}

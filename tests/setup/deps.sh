@@ -42,6 +42,7 @@ packages() {
 		rig	qemu-system-x86	the nested KVM
 		rig	qemu-system-common	virtiofsd, a server of files
 		rig	passt	user-mode networking
+		rig	dpdk-dev	testpmd, a network that others serve
 		rig	iproute2	taps
 		rig	e2fsprogs	a disk with tools, a look into images
 		rig	pciutils	lspci, in guests as these

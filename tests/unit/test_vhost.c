@@ -589,23 +589,27 @@ START_TEST(open_bad_options_are_refused_by_name)
 	char text[] = "x", nowhere[] = "/nonexistent/sock", here[] = "/tmp";
 	const struct {
 		const char *type;
-		char *socket, *tag;
+		char *socket, *tag, *mac;
 		uint64_t queues;
 		const char *says;
 	} rows[] = {
-		{"block", NULL, NULL, 1, "socket: expected"},
-		{"block", nowhere, NULL, 1, "start the backend first"},
-		{"block", here, NULL, 1, "is no socket"},
-		{"block", nowhere, text, 1, "tag: only fs has one"},
-		{"fs", nowhere, NULL, 1, "tag: expected 1 to 36"},
-		{"net", nowhere, NULL, 2, "queues: expected 1,"},
-		{"block", nowhere, NULL, 17, "queues: expected 1 to 16"},
+		{"block", NULL, NULL, NULL, 1, "socket: expected"},
+		{"block", nowhere, NULL, NULL, 1, "start the backend first"},
+		{"block", here, NULL, NULL, 1, "is no socket"},
+		{"block", nowhere, text, NULL, 1, "tag: only fs has one"},
+		{"block", nowhere, NULL, text, 1, "mac: only net has one"},
+		{"fs", nowhere, NULL, NULL, 1, "tag: expected 1 to 36"},
+		{"net", nowhere, NULL, text, 1, "mac=x: expected six pairs"},
+		{"rng", nowhere, NULL, NULL, 2, "queues: expected 1,"},
+		{"net", nowhere, NULL, NULL, 17, "queues: expected 1 to 16"},
+		{"block", nowhere, NULL, NULL, 17, "queues: expected 1 to 16"},
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct virtio_vhost_options options = {
 			.socket = rows[i].socket,
 			.tag = rows[i].tag,
+			.mac = rows[i].mac,
 			.queues = rows[i].queues,
 		};
 		const struct virtio_open args = {.option = "--vhost-user x",

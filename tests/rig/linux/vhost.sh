@@ -203,23 +203,41 @@ addr.type=unix,addr.path=$work/qsd.sock"
 	suite_says '^rng: 16'
 }
 
-# QEMU's guest: Debian's kernel, with a disk, a network card and a source of
-# random numbers of ours.
+# vhost_pairs ANSWERS: what devices_pairs of the guest says; so many answers come
+# over the pair that asked.
+vhost_pairs() {
+	local cpu
+
+	suite_says '^pairs: 2 2'
+	for cpu in 0 1; do
+		suite_says "^echoes$cpu: 3 answered"
+		suite_between "sent$cpu" 3 1000
+		suite_between "got$cpu" "$1" 1000
+	done
+}
+
+# QEMU's guest: Debian's kernel, with a disk, a network card of two pairs of
+# queues and a source of random numbers of ours. How many of its queues the tap
+# uses is at port 5002.
 case_vhost_qemu() {
 	local block net rng
 
 	devices_image disk 64
-	devices_tap tap0 10.9.0.1/24
+	devices_tap tap0 10.9.0.1/24 multi_queue
 	chmod 0777 "$work"
-	vhost_serve block "$bantam" device block --disk "$work/disk" \
+	vhost_serve block "$bantam" device block --disk "$work/disk,queues=2" \
 		--socket "$work/block.sock"
 	block=$server
-	vhost_serve net "$bantam" device net --net tap=tap0 \
+	vhost_serve net "$bantam" device net --net tap=tap0,queues=2 \
 		--socket "$work/net.sock"
 	net=$server
 	vhost_serve rng "$bantam" device rng --socket "$work/rng.sock"
 	rng=$server
 	timeout 400 busybox nc -l -p 5001 -e cat >/dev/null 2>&1 &
+	printf '#!/bin/sh\nls /sys/class/net/tap0/queues | grep -c rx\n' \
+		>"$work/queues"
+	chmod 0755 "$work/queues"
+	timeout 400 busybox nc -ll -p 5002 -e "$work/queues" >/dev/null 2>&1 &
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
@@ -232,7 +250,12 @@ case_vhost_qemu() {
 		echo "back: $(dd if=/dev/vda bs=64k count=128 iflag=direct \
 			2>/dev/null | md5sum)"
 		devices_address eth0 10.9.0.2/24
-		echo "ping: $(devices_ping 3 10.9.0.1)"
+		devices_pairs eth0 10.9.0.1
+		echo "tap two: $(nc 10.9.0.1 5002 </dev/null)"
+		tool ethtool -L eth0 combined 1
+		echo "tap one: $(nc 10.9.0.1 5002 </dev/null)"
+		tool ethtool -L eth0 combined 2
+		echo "tap again: $(nc 10.9.0.1 5002 </dev/null)"
 		dd if=/tmp/data of=/tmp/piece bs=64k count=16 2>/dev/null
 		echo "bytes: $(wc -c </tmp/piece)"
 		echo "piece: $(md5sum </tmp/piece)"
@@ -241,7 +264,7 @@ case_vhost_qemu() {
 		head -c 50250 /dev/hwrng | tool rngtest -c 20 2>&1 | sed 's/^/rngtest: /'
 	END
 	rm -f "$out"
-	qemu-system-x86_64 -M q35 -accel kvm -cpu host -m 256M -no-reboot \
+	qemu-system-x86_64 -M q35 -accel kvm -cpu host -smp 2 -m 256M -no-reboot \
 		-object memory-backend-memfd,id=m,size=256M,share=on \
 		-numa node,memdev=m -nodefaults -no-user-config -display none \
 		-serial "file:$out" -kernel "$vmlinuz" -initrd "$work/initrd" \
@@ -251,8 +274,8 @@ case_vhost_qemu() {
 		-drive "if=none,id=t,file=$tools,format=raw,readonly=on" \
 		-device virtio-blk-pci,drive=t \
 		-chardev "socket,id=n,path=$work/net.sock" \
-		-netdev vhost-user,id=u,chardev=n \
-		-device virtio-net-pci,netdev=u,romfile= \
+		-netdev vhost-user,id=u,chardev=n,queues=2 \
+		-device virtio-net-pci,netdev=u,mq=on,vectors=6,romfile= \
 		-chardev "socket,id=r,path=$work/rng.sock" \
 		-device vhost-user-rng-pci,chardev=r >"$err" 2>&1 ||
 		suite_fail "QEMU: $(tail -n 2 "$err")"
@@ -261,7 +284,11 @@ case_vhost_qemu() {
 		"$(devices_say sum)"
 	devices_same 'the sum on the host' \
 		"$(head -c 8M "$work/disk" | md5sum)" "$(devices_say sum)"
-	suite_says '^ping: 3 answered'
+	# A tap learns from a frame where answers go, behind the answer to it.
+	vhost_pairs 2
+	suite_says '^tap two: 2'
+	suite_says '^tap one: 1'
+	suite_says '^tap again: 2'
 	suite_says '^bytes: 1048576'
 	devices_same 'what came back over TCP' "$(devices_say stream)" \
 		"$(devices_say piece)"
@@ -273,6 +300,75 @@ case_vhost_qemu() {
 	vhost_end net
 	server=$rng
 	vhost_end rng
+}
+
+# --- A network -------------------------------------------------------------------
+
+# Both pairs are used, by a driver, by another, with one pair in between; then the
+# backend says nothing any more, and a reset finds out. DPDK's network answers
+# each echo where it came from.
+case_vhost_net() {
+	chmod 0777 "$work"
+	vhost_serve dpdk dpdk-testpmd --no-huge -m 64 --no-pci --no-shconf \
+		--no-telemetry --lcores '0@0,1@0' \
+		--vdev "net_vhost0,iface=$work/dpdk.sock,queues=2" -- \
+		--forward-mode=icmpecho --rxq=2 --txq=2 \
+		--total-num-mbufs=2048 --stats-period 3600
+	suite_initrd <<-'END'
+		. /devices.sh
+		devices_load
+		devices_tools /dev/vda
+		echo "mac: $(cat /sys/class/net/eth0/address)"
+		devices_address eth0 10.9.0.2/24
+		devices_pairs eth0 10.9.0.1
+		tool ethtool -L eth0 combined 1
+		echo "one: $(devices_ping 3 10.9.0.1)"
+		tool ethtool -L eth0 combined 2
+		taskset -p 2 $$ >/dev/null
+		echo "two: $(devices_ping 3 10.9.0.1)"
+		sed 's/^/irq: /' /proc/interrupts
+		cd /sys/bus/virtio/drivers/virtio_net || exit
+		device=$(basename virtio*)
+		echo "$device" >unbind
+		echo "$device" >bind
+		devices_address eth0 10.9.0.2/24
+		echo "another: $(devices_ping 3 10.9.0.1)"
+		guest_severe
+		echo ready
+		while ping -c 1 -W 5 10.9.0.1 >/dev/null; do :; done
+		echo "$device" >unbind
+		echo unbound
+	END
+	suite_start -c 2 -d "$tools,ro" --vhost-user \
+		"net,socket=$work/dpdk.sock,queues=2,mac=52:54:00:12:34:56"
+	suite_await '^ready'
+	pkill -STOP -P "$server"
+	suite_end 0
+	suite_says '^mac: 52:54:00:12:34:56'
+	vhost_pairs 3
+	for name in one two another; do
+		suite_says "^$name: 3 answered"
+	done
+	for name in input.0 input.1; do
+		suite_says "^irq: .* [1-9][0-9]* .*virtio[0-9]+-$name"
+	done
+	suite_never '^severe: '
+	suite_tells 'the vhost-user backend is lost: .*: no answer in time'
+	suite_says '^unbound'
+	vhost_kill
+}
+
+# A backend of one pair for two: refused at the start, by name.
+case_vhost_net_too_few() {
+	devices_tap tap0 10.9.0.1/24
+	chmod 0777 "$work"
+	vhost_serve net "$bantam" device net --net tap=tap0 \
+		--socket "$work/net.sock"
+	suite_initrd </dev/null
+	suite_start --vhost-user "net,socket=$work/net.sock,queues=2"
+	suite_end 125
+	suite_tells '--vhost-user net: queues: expected at least 2 .*, found 1; '
+	vhost_end net
 }
 
 # --- A file server ---------------------------------------------------------------

@@ -303,10 +303,10 @@ int net_driver_control(struct net_driver *driver, unsigned int class,
 		       unsigned int command, const void *data, size_t len)
 {
 	struct model_driver *guest = &driver->guest;
-	unsigned int pairs = guest->resources.fd_count;
 	unsigned int index =
-		virtio_device_acked(guest->device) & NET_FEATURE(MQ) ? 2 * pairs
-								     : 2;
+		virtio_device_acked(guest->device) & NET_FEATURE(MQ)
+			? virtio_device_queues(guest->device) - 1
+			: 2;
 	uint64_t gpa = model_driver_alloc(guest, 2 + len + 1);
 	uint8_t *host = model_driver_host(guest, gpa, 2 + len + 1);
 	struct ring_driver_chain chain = {

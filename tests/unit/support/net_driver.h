@@ -19,10 +19,10 @@ struct net_driver {
 	int peers[NET_PAIRS_MAX]; /* the other ends, owned */
 };
 
-/* What the device asked of its end last. */
+/* What the device asked of its end last, on its loop's thread. */
 struct net_driver_asked {
 	uint64_t offloads;
-	unsigned int pairs;
+	_Atomic unsigned int pairs;
 	int link; /* -1: nothing yet */
 };
 
