@@ -249,7 +249,9 @@ END_TEST
 
 /* --- Good input ---------------------------------------------------------- */
 
-static const size_t good_sizes[] = {0, 1, 100000, 20000003};
+/* The last one is more than a block of the legacy frame, and a quarter of it is
+ * two of .xz's. */
+static const size_t good_sizes[] = {0, 1, 100000, 8500003};
 
 #define GOOD_SIZES (int)(sizeof(good_sizes) / sizeof(good_sizes[0]))
 
@@ -411,11 +413,12 @@ END_TEST
 
 START_TEST(unpack_file_truncated_after_opening_is_refused)
 {
-	uint8_t *want = data_new(2 * MIB);
+	uint8_t *want = data_new(MIB);
 	struct run run;
 
-	run_init_packed(&run, (enum pack_kind)_i, want, 2 * MIB);
-	ck_assert_int_eq(ftruncate(run.image.fd, 400000), 0);
+	run_init_packed(&run, (enum pack_kind)_i, want, MIB);
+	ck_assert_uint_gt(run.image.size, 200000);
+	ck_assert_int_eq(ftruncate(run.image.fd, 200000), 0);
 	run_expect_failure(&run, -ENODATA, NULL);
 	run_fini(&run);
 	free(want);
@@ -530,7 +533,7 @@ static void peak_rss_reset(void)
 
 START_TEST(unpack_bomb_ends_at_the_bound)
 {
-	size_t len = pack_infos[_i].slow ? 32 * MIB : 128 * MIB;
+	const size_t len = 32 * MIB; /* more than what it may take */
 	uint8_t *zeros =
 		mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct run run;
