@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <fcntl.h>
+#include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -573,8 +574,9 @@ static struct {
 	int listen_fd;
 	pthread_t thread;
 	enum lie lie;
-	uint32_t from; /* request */
-	uint64_t protocol, features;
+	uint32_t from;	     /* request */
+	unsigned int honest; /* so often before that */
+	uint64_t protocol, features, queues;
 	volatile int request_fd; /* for requests of its own; -1 */
 	unsigned int delay;	 /* ms, before it answers that request */
 } liar;
@@ -587,7 +589,7 @@ static uint64_t liar_value(uint32_t request)
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
 		return liar.protocol;
 	case VHOST_USER_GET_QUEUE_NUM:
-		return 1;
+		return liar.queues;
 	default:
 		return 0;
 	}
@@ -636,7 +638,7 @@ static bool liar_answer(int fd, const struct vhost_user_message *request)
 {
 	const struct vhost_user_row *row =
 		vhost_user_row(VHOST_USER_FRONTEND, request->request);
-	const bool lies = request->request == liar.from;
+	const bool lies = request->request == liar.from && !liar.honest;
 	struct vhost_user_message reply = {
 		.request = request->request,
 		.flags = VHOST_USER_REPLY,
@@ -645,6 +647,8 @@ static bool liar_answer(int fd, const struct vhost_user_message *request)
 	};
 	const uint32_t half = request->request;
 
+	if (request->request == liar.from && liar.honest)
+		liar.honest--;
 	if (lies && liar.delay)
 		poll(NULL, 0, (int)liar.delay);
 	if (row->reply.max == 0 && !(request->flags & VHOST_USER_NEED_REPLY))
@@ -696,6 +700,8 @@ static void liar_start(enum lie lie, uint32_t from)
 	liar.lie = lie;
 	liar.from = from;
 	liar.features = 0;
+	liar.queues = 1;
+	liar.honest = 0;
 	liar.delay = 0;
 	liar.request_fd = -1;
 	liar.protocol = VHOST_USER_PROTOCOL(REPLY_ACK) |
@@ -725,12 +731,16 @@ static void liar_stop(void)
 		close(liar.request_fd);
 }
 
-static struct virtio_vhost_options liar_options(void)
+static struct virtio_vhost_options liar_options(const char *type)
 {
 	struct vhost_server like = {.running = false};
+	struct virtio_vhost_options options;
 
 	snprintf(like.path, sizeof(like.path), "%s", liar.path);
-	return vhost_server_options(&like, "rng");
+	options = vhost_server_options(&like, type);
+	options.socket = liar.path;
+	options.common.restart = false;
+	return options;
 }
 
 static struct loop *loop;
@@ -766,7 +776,7 @@ static int create_kept(void **self, struct virtio_device *device,
 static int make(struct virtio_device **out, struct virtio_resources *resources,
 		struct error *err)
 {
-	struct virtio_vhost_options options = liar_options();
+	struct virtio_vhost_options options = liar_options("rng");
 	static struct virtio_device_ops kept_ops;
 	const struct virtio_device_ops *ops = &kept_ops;
 	const struct virtio_open open = {.option = "--vhost-user rng",
@@ -781,10 +791,7 @@ static int make(struct virtio_device **out, struct virtio_resources *resources,
 
 	kept_ops = *vhost_frontend_ops("rng");
 	kept_ops.create = create_kept;
-	options.socket = liar.path;
 	ck_assert_msg(ops->open(&open, resources, err) == 0, "%s", err->text);
-	/* Nobody looks there for another. */
-	json_object_del(resources->description, "socket");
 	return virtio_device_new(out, &config, err);
 }
 
@@ -1016,6 +1023,80 @@ START_TEST(lost_without_inflight_region_goes_on_if_nothing_is_in_flight)
 }
 END_TEST
 
+/* --- A network card of two pairs ----------------------------------------- */
+
+static struct virtio_vhost_options card_options;
+static struct model_driver card;
+
+static void start_liar_of_two(enum lie lie, uint32_t from, uint64_t features)
+{
+	liar_start(lie, from);
+	liar.features = features;
+	liar.queues = 2;
+	card_options = liar_options("net");
+	card_options.queues = 2;
+}
+
+/* It says that it has them, and not how a driver would get at them. */
+START_TEST(create_pairs_without_mq_is_refused_by_name)
+{
+	struct virtio_resources resources = {NULL};
+	const struct virtio_open args = {.option = "--vhost-user net",
+					 .options = &card_options};
+	struct virtio_device_config config = {.ops = vhost_frontend_ops("net"),
+					      .label = "net0",
+					      .resources = &resources};
+	struct virtio_device *device = NULL;
+	struct error err = {""};
+
+	start_liar_of_two(LIES, 0, 0);
+	ck_assert_int_eq(loop_new(&config.loop), 0);
+	config.mem = ring_driver_mem(1);
+	ck_assert_int_eq(config.ops->open(&args, &resources, &err), 0);
+	ck_assert_int_lt(virtio_device_new(&device, &config, &err), 0);
+	ck_assert_msg(strstr(err.text, "lacks VIRTIO_NET_F_MQ") != NULL, "%s",
+		      err.text);
+	virtio_resources_fini(&resources);
+	guest_mem_free(config.mem);
+	loop_free(config.loop);
+	liar_stop();
+}
+END_TEST
+
+/* All was well until the driver asks for the second pair: then neither what it
+ * had nor what it wants is there. */
+START_TEST(pairs_set_lying_backend_is_an_error_and_needs_reset)
+{
+	static const enum lie lies[] = {LIE_REFUSE, LIE_SILENCE, LIE_HANG_UP};
+	const uint64_t gpa = 0x1800000;
+	const struct ring_driver_chain chain = {
+		.readable = {{gpa, 4}},
+		.readable_count = 1,
+		.writable = {{gpa + 4, 1}},
+		.writable_count = 1,
+	};
+	uint8_t *host;
+
+	start_liar_of_two(lies[_i], VHOST_USER_SET_VRING_ENABLE,
+			  UINT64_C(1) << VIRTIO_NET_F_MQ);
+	model_driver_init(&card, vhost_frontend_ops("net"), &card_options);
+	/* Four of the activation, and those of the first pair. */
+	liar.honest = 6;
+	model_driver_start(&card, MODEL_DRIVER_ALL);
+	ck_assert_uint_eq(card.needs_resets, 0);
+	host = model_driver_host(&card, gpa, 5);
+	memcpy(host, "\4\0\2\0\xee", 5);
+	ck_assert_int_ge(ring_driver_add(card.rings[4], &chain), 0);
+	model_driver_kick(&card, 4);
+	model_driver_collect(&card, 4);
+	ck_assert_uint_eq(host[4], VIRTIO_NET_ERR);
+	ck_assert_uint_eq(card.needs_resets, 1);
+	model_driver_reset(&card);
+	model_driver_fini(&card);
+	liar_stop();
+}
+END_TEST
+
 static void stop_loop(void *ctx)
 {
 	loop_stop(ctx);
@@ -1098,6 +1179,10 @@ int main(void)
 		back,
 		lost_without_inflight_region_goes_on_if_nothing_is_in_flight, 0,
 		3);
+	tcase_add_test(back, create_pairs_without_mq_is_refused_by_name);
+	tcase_add_loop_test(back,
+			    pairs_set_lying_backend_is_an_error_and_needs_reset,
+			    0, 3);
 	tcase_add_test(back, requested_many_slow_ones_have_one_deadline);
 	suite_add_tcase(suite, back);
 	tcase_set_timeout(front, 30);
