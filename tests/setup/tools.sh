@@ -21,8 +21,11 @@ out=$1
 shift
 
 root=
-[[ $arch == "$(uname -m)" ]] ||
+cross=
+[[ $arch == "$(uname -m)" ]] || {
+	cross=$arch-linux-gnu-
 	root=$(readlink -f "$(dirname "$0")/../../cache/$arch/root")
+}
 
 # tools_find NAME: its path.
 tools_find() {
@@ -35,17 +38,43 @@ tools_find() {
 	return 1
 }
 
-# The libraries of a program, "libc.so.6 => /lib/.../libc.so.6 (0x...)", and
-# the loader by its path.
+# tools_stubs PROGRAM: libraries of functions that nobody calls, in place of the
+# clients of remote storage that fio is linked with: these bring fifty others, which
+# a guest would take longer to relocate at each start than to do what it is told.
+tools_stubs() {
+	local library
+
+	# A line a function: its name, and its version if it has one.
+	readelf -W --dyn-syms "$1" |
+		sed -nE 's/.* UND ((rbd|rados|glfs|nbd|ibv|rdma|pmem|pmemblk)_[^ ]*).*/\1/p' |
+		tr -s @ ' ' >"$tree/stubs"
+	while read -r library _; do
+		echo "void $library(void) {}"
+	done <"$tree/stubs" >"$tree/stubs.c"
+	awk 'NF > 1 { of[$2] = of[$2] " " $1 ";" }
+		END { for (one in of) print one " {" of[one] " };" }' \
+		"$tree/stubs" >"$tree/stubs.map"
+	for library in $(readelf -d "$1" | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/\1/p' |
+		grep -E '^lib(rbd|rados|gfapi|nbd|ibverbs|rdmacm|pmem|pmemblk)\.'); do
+		"${cross}gcc" -shared -nostdlib -Wl,-soname,"$library" \
+			-Wl,--version-script,"$tree/stubs.map" \
+			-o "$tree/lib/$library" "$tree/stubs.c"
+	done
+	rm "$tree"/stubs*
+}
+
+# The libraries of a program, but for stubs: "libc.so.6 => /lib/.../libc.so.6
+# (0x...)", and the loader by its path.
 tools_libraries() {
 	local loader
 
 	if [[ -z $root ]]; then
-		ldd "$1"
+		LD_LIBRARY_PATH=$tree/lib ldd "$1"
 	else
 		loader=("$root"/lib/ld-linux-*.so.*)
-		"qemu-$arch-static" -L "$root" "${loader[0]}" --list "$1"
-	fi | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*ld-[^ ]*\) .*/\1/p'
+		"qemu-$arch-static" -L "$root" -E "LD_LIBRARY_PATH=$tree/lib" \
+			"${loader[0]}" --list "$1"
+	fi | grep -vF "$tree/" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^\t\(\/[^ ]*ld-[^ ]*\) .*/\1/p'
 }
 
 programs=()
@@ -67,6 +96,9 @@ tree=$(mktemp -d)
 part=$out.$$
 trap 'rm -rf "$tree" "$part"' EXIT
 mkdir -p "$tree/bin" "$tree/lib" "$(dirname "$out")"
+for program in "${programs[@]}"; do
+	tools_stubs "$program"
+done
 for program in "${programs[@]}"; do
 	cp "$program" "$tree/bin/"
 	tools_libraries "$program"
