@@ -50,14 +50,15 @@ suite_initrd() {
 }
 
 # suite_start OPTION...: bantam with these, in the background as `pid`; its
-# input is the descriptor `feed`, unless `input` names a file, and its output and
+# input is the descriptor `feed`, of which it has no other copy, and its output and
 # messages are read by suite_await and suite_await_message.
 suite_start() {
 	rm -f "$work"/{feed,lines,messages}
 	mkfifo "$work"/{feed,lines,messages}
 	exec {feed}<>"$work/feed"
 	suite_command "$@"
-	"${command[@]}" <"${input:-$work/feed}" >"$work/lines" 2>"$work/messages" &
+	"${command[@]}" <"$work/feed" >"$work/lines" 2>"$work/messages" \
+		{feed}>&- &
 	pid=$!
 	exec {lines}<"$work/lines" {messages}<"$work/messages"
 }

@@ -1,14 +1,29 @@
 # shellcheck shell=bash disable=SC2154,SC2317 # of suite.sh, which calls
-# How Linux ends, and how it starts again.
+# How Linux ends, and how it starts again. The kernel is in another form each time,
+# each that the loader knows, in as little memory as will do.
+
+# ends_boot STATUS FORM APPEND [OPTION...]: a guest of one CPU, whose lines are on
+# stdin, from a kernel of that form; it has to come as far as these.
+ends_boot() {
+	local form=$2 status=$1
+
+	suite_boot "$status" -m 128M -k "$form" -a "$append $3" "${@:4}" < <(
+		cat <<-'END'
+			echo "release: $(uname -r), cpus: $(nproc)" >/dev/ttyS0
+		END
+		cat
+	)
+	suite_says "^release: $(<"$RIG_KERNEL/release"), cpus: 1"
+}
 
 case_panic_sysrq() {
-	suite_boot 120 -a "$append panic=0" <<-'END'
+	ends_boot 120 "$vmlinuz,entry=bzimage" panic=0 <<-'END'
 		echo c >/proc/sysrq-trigger
 	END
 }
 
 case_panic_pvpanic() {
-	suite_boot 120 -a "$append panic=0 console=null" <<-'END'
+	ends_boot 120 "$shared/kernel.bzip2" 'panic=0 console=null' <<-'END'
 		insmod /lib/modules/pvpanic.ko
 		insmod /lib/modules/pvpanic-mmio.ko
 		echo c >/proc/sysrq-trigger
@@ -16,20 +31,20 @@ case_panic_pvpanic() {
 }
 
 case_panic_init_exits() {
-	suite_boot 120 <<-'END'
+	ends_boot 120 "$RIG_KERNEL/vmlinux,entry=pvh" '' <<-'END'
 		exit 3
 	END
 	suite_says 'Attempted to kill init'
 }
 
 case_panic_reboots() {
-	suite_boot 120 -a "$append panic=1" <<-'END'
+	ends_boot 120 "$shared/kernel.gzip" panic=1 <<-'END'
 		echo c >/proc/sysrq-trigger
 	END
 }
 
 case_triple_fault() {
-	suite_boot 121 -a "$append reboot=t" <<-'END'
+	ends_boot 121 "$shared/kernel.zstd" reboot=t <<-'END'
 		reboot -f
 	END
 	suite_tells '[Rr][Ii][Pp]'
@@ -45,18 +60,18 @@ case_timeout() {
 }
 
 case_no_reboot() {
-	suite_boot 122 --no-reboot <<-'END'
+	ends_boot 122 "$shared/kernel.xz" '' --no-reboot <<-'END'
 		reboot -f
 	END
 }
 
 case_no_reboot_keyboard() {
-	suite_boot 122 --no-reboot -a "$append reboot=k" <<-'END'
+	ends_boot 122 "$shared/kernel.lzma" reboot=k --no-reboot <<-'END'
 		reboot -f
 	END
 }
 
-# The ELF file, which needs no unpacking each time.
+# The kernel's ELF file, which needs no unpacking each time.
 case_ten_reboots() {
 	local i
 
