@@ -120,36 +120,6 @@ sandbox_stop() {
 	suite_never '^(wrong|severe): |^fio says: .*(verify: |err= *[1-9])'
 }
 
-# What /proc says of each process, and that their filters let them do their work.
-case_sandbox_processes() {
-	local device one kind names
-
-	sandbox_start
-	sandbox_processes
-	for device in "${sandbox_devices[@]}"; do
-		one=${process[$device]}
-		grep -qE '^Seccomp:\s*2$' "/proc/$one/status" || suite_fail "$device: no filter"
-		grep -qE '^NoNewPrivs:\s*1$' "/proc/$one/status" || suite_fail "$device: new privileges"
-		[[ $(grep -cE '^Cap(Inh|Prm|Eff|Bnd|Amb):\s*0+$' "/proc/$one/status") -eq 5 ]] ||
-			suite_fail "$device: $(grep ^Cap "/proc/$one/status")"
-		[[ -z $(ls -A "/proc/$one/root/") ]] || suite_fail "$device: in its root: $(ls -A "/proc/$one/root/")"
-		for kind in user pid mnt net ipc uts; do
-			[[ $(readlink "/proc/$one/ns/$kind") != "$(readlink "/proc/$pid/ns/$kind")" ]] ||
-				suite_fail "$device: bantam's own $kind namespace"
-		done
-		names=$(find "/proc/$one/fd" -type l -printf '%l\n' | sort -u)
-		case $device in
-		block0) kind=$RIG_DISK ;;
-		net0) kind=/dev/net/tun ;;
-		*) kind='socket:.*' ;;
-		esac
-		grep -qx "$kind" <<<"$names" || suite_fail "$device: has no $kind: $names"
-		names=$(grep -E '^/' <<<"$names" | grep -vxE "$kind|/dev/null|/memfd:.*" || true)
-		[[ -z $names ]] || suite_fail "$device: has $names"
-	done
-	sandbox_stop
-}
-
 # sandbox_find DEVICE: its process, among bantam's children.
 sandbox_find() {
 	local one name children
@@ -185,8 +155,36 @@ sandbox_work() {
 	done
 }
 
-# sandbox_killed ROUNDS [SECONDS]: kill each process so often, every other time as
-# soon as its device goes on, in the middle of what the one before has left.
+# sandbox_look: what /proc says of each process.
+sandbox_look() {
+	local device one kind names
+
+	for device in "${sandbox_devices[@]}"; do
+		one=${process[$device]}
+		grep -qE '^Seccomp:\s*2$' "/proc/$one/status" || suite_fail "$device: no filter"
+		grep -qE '^NoNewPrivs:\s*1$' "/proc/$one/status" || suite_fail "$device: new privileges"
+		[[ $(grep -cE '^Cap(Inh|Prm|Eff|Bnd|Amb):\s*0+$' "/proc/$one/status") -eq 5 ]] ||
+			suite_fail "$device: $(grep ^Cap "/proc/$one/status")"
+		[[ -z $(ls -A "/proc/$one/root/") ]] || suite_fail "$device: in its root: $(ls -A "/proc/$one/root/")"
+		for kind in user pid mnt net ipc uts; do
+			[[ $(readlink "/proc/$one/ns/$kind") != "$(readlink "/proc/$pid/ns/$kind")" ]] ||
+				suite_fail "$device: bantam's own $kind namespace"
+		done
+		names=$(find "/proc/$one/fd" -type l -printf '%l\n' | sort -u)
+		case $device in
+		block0) kind=$RIG_DISK ;;
+		net0) kind=/dev/net/tun ;;
+		*) kind='socket:.*' ;;
+		esac
+		grep -qx "$kind" <<<"$names" || suite_fail "$device: has no $kind: $names"
+		names=$(grep -E '^/' <<<"$names" | grep -vxE "$kind|/dev/null|/memfd:.*" || true)
+		[[ -z $names ]] || suite_fail "$device: has $names"
+	done
+}
+
+# sandbox_killed ROUNDS [SECONDS]: look at each process, and kill it so often, every
+# other time as soon as its device goes on, in the middle of what the one before has
+# left.
 sandbox_killed() {
 	local count device events lost
 
@@ -194,6 +192,7 @@ sandbox_killed() {
 	exec {events}< <("${user[@]}" "$bantam" ctl --json sandbox subscribe device)
 	suite_read "$events" "$work/events" '"events"'
 	sandbox_processes
+	sandbox_look
 	for ((count = 0; count < $1; count++)); do
 		for device in "${sandbox_devices[@]}"; do
 			kill -KILL "${process[$device]}" ||
