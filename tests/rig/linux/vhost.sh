@@ -36,72 +36,76 @@ vhost_end() {
 		suite_fail "$1: status $status: $(tail -n 3 "$work/$1.log")"
 }
 
-# The tools' disk is served in the ordinary way. ext4, 16 MB written by fio and
-# verified; the same after a reboot in place, for which the backend is reset.
-vhost_disk() {
-	local sum
+# Disks of three programs at the same time, each by its serial number: ours with two
+# queues, ours with packed rings over virtio-mmio, and QEMU's. ext4, 16 MB written by
+# fio and verified; the same after a reboot in place, for which the backends are
+# reset, and from the host. The tools' disk is served in the ordinary way.
+case_vhost_block() {
+	local disk sum ours packed qsd=vhost_user_blk
 
 	chmod 0777 "$work"
+	for disk in ours packed "$qsd"; do
+		devices_image "$disk" 128
+	done
+	vhost_serve ours "$bantam" device block \
+		--disk "$work/ours,queues=2,serial=ours" --socket "$work/ours.sock"
+	ours=$server
+	vhost_serve packed "$bantam" device block \
+		--disk "$work/packed,packed,serial=packed" --socket "$work/packed.sock"
+	packed=$server
+	vhost_serve qsd qemu-storage-daemon \
+		--blockdev "driver=file,node-name=f,filename=$work/$qsd" \
+		--export "type=vhost-user-blk,id=e,node-name=f,writable=on,\
+addr.type=unix,addr.path=$work/qsd.sock"
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
 		devices_tools /dev/vda
-		echo "size: $(cat /sys/block/vdb/size)"
-		if ! mount -t ext4 /dev/vdb /tmp 2>/dev/null; then
-			tool mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp
-			tool fio --name=write --filename=/tmp/data --size=16M \
-				--rw=randwrite --bs=64k --iodepth=16 --ioengine=libaio \
-				--direct=1 --end_fsync=1 --verify=crc32c \
-				--minimal >/tmp/fio 2>&1
+		for disk in vdb vdc vdd; do
+			name=$(cat /sys/block/$disk/serial)
+			echo "size of $name: $(cat /sys/block/$disk/size)"
+			mkdir -p /$name
+			names="$names $name"
+			jobs="$jobs --name=$name --filename=/$name/data"
+			mount -t ext4 /dev/$disk /$name 2>/dev/null && again="$again $name" ||
+				{ tool mkfs.ext4 -q /dev/$disk && mount -t ext4 /dev/$disk /$name; }
+		done
+		if [ -z "$again" ]; then
+			tool fio --size=16M --rw=randwrite --bs=64k --iodepth=16 \
+				--ioengine=libaio --direct=1 --end_fsync=1 \
+				--verify=crc32c --thread --minimal $jobs >/fio 2>&1
 			echo "fio: $?"
-			echo "sum: $(md5sum </tmp/data)"
-			umount /tmp
-			reboot -f
+			# A line a job: its name, and its error.
+			awk -F ';' '/^3;/ { print "fio of " $3 ": " $5 }' /fio
 		fi
-		echo "again: $(md5sum </tmp/data)"
-		umount /tmp
+		for name in $names; do
+			echo "sum of $name${again:+ again}: $(md5sum </$name/data)"
+			umount /$name
+		done
+		[ -n "$again" ] || reboot -f
 	END
 	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
-		--vhost-user "$1"
+		--vhost-user "block,socket=$work/ours.sock,queues=2" \
+		--vhost-user "block,socket=$work/packed.sock,packed,transport=mmio" \
+		--vhost-user "block,socket=$work/qsd.sock"
 	suite_end 0
-	suite_says '^size: 262144'
+	for disk in ours packed "$qsd"; do
+		suite_says "^size of $disk: 262144"
+		suite_says "^fio of $disk: 0"
+		sum=$(devices_say "sum of $disk")
+		[[ -n $sum ]] || suite_fail "no sum of $disk"
+		devices_same "the sum of $disk after a reboot" \
+			"$(devices_say "sum of $disk again")" "$sum"
+		devices_same "the sum of $disk on the host" \
+			"$(devices_data "$disk")" "$sum"
+	done
 	suite_says '^fio: 0'
-	sum=$(devices_say sum)
-	[[ -n $sum ]] || suite_fail 'no sum'
-	devices_same 'the sum after a reboot' "$(devices_say again)" "$sum"
-	sum=$(debugfs -R 'cat data' "$work/disk" 2>/dev/null | md5sum)
-	devices_same 'the sum on the host' "$sum" "$(devices_say sum)"
-}
-
-case_vhost_block() {
-	devices_image disk 128
-	chmod 0777 "$work"
-	vhost_serve block "$bantam" device block --disk "$work/disk,queues=2" \
-		--socket "$work/block.sock"
-	vhost_disk "block,socket=$work/block.sock,queues=2"
-	vhost_end block
-}
-
-# Packed rings, and virtio-mmio.
-case_vhost_block_packed() {
-	devices_image disk 128
-	chmod 0777 "$work"
-	vhost_serve block "$bantam" device block --disk "$work/disk,packed" \
-		--socket "$work/block.sock"
-	vhost_disk "block,socket=$work/block.sock,packed,transport=mmio"
-	vhost_end block
-}
-
-case_vhost_storage_daemon() {
-	devices_image disk 128
-	chmod 0777 "$work"
-	vhost_serve qsd qemu-storage-daemon \
-		--blockdev "driver=file,node-name=f,filename=$work/disk" \
-		--export "type=vhost-user-blk,id=e,node-name=f,writable=on,\
-addr.type=unix,addr.path=$work/qsd.sock"
-	vhost_disk "block,socket=$work/qsd.sock"
 	kill -TERM "$server"
 	wait "$server"
+	server=$ours
+	vhost_end ours
+	server=$packed
+	vhost_end packed
 }
 
 # vhost_kill: the backend, from outside, in the middle of whatever it does.
@@ -122,85 +126,121 @@ vhost_serve_again() {
 	suite_fail "$1 does not listen: $(tail -n 3 "$work/$1.log")"
 }
 
-# vhost_killed PACKED: three times in the middle of fio's verified writes, the
-# backend is killed, and another takes its place; the guest sees no error.
-vhost_killed() {
-	local packed=$1 i
-	local backend=("$bantam" device block --disk "$work/disk$packed"
-		--socket "$work/block.sock")
+# vhost_serve_both: the backends of case_vhost_death, for the first time or again.
+vhost_serve_both() {
+	local disk
 
-	devices_image disk 128
-	chmod 0777 "$work"
-	vhost_serve block "${backend[@]}"
-	suite_initrd <<-'END'
-		. /devices.sh
-		devices_load
-		devices_tools /dev/vda
-		echo ready
-		tool fio --name=write --filename=/dev/vdb --size=32M \
-			--rw=randwrite --bs=4k --iodepth=32 --ioengine=libaio \
-			--direct=1 --verify=crc32c --verify_backlog=256 \
-			--time_based --runtime=20 --minimal >/tmp/fio 2>&1
-		echo "fio: $?"
-		dmesg | grep -iE 'I/O error|blk_update|critical' | sed 's/^/bad: /'
-		cat /sys/block/vdb/device/status | sed 's/^/status: /'
-		echo done
-	END
-	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
-		--vhost-user "block,socket=$work/block.sock$packed"
-	suite_await '^ready'
-	for ((i = 0; i < 3; i++)); do
-		sleep 3
-		vhost_kill
-		suite_await_message 'vhost-user0: the vhost-user backend is lost'
-		vhost_serve_again block "${backend[@]}"
-		suite_await_message 'vhost-user0: a vhost-user backend is there again'
+	for disk in split packed; do
+		vhost_serve_again "$disk" "$bantam" device block \
+			--disk "$work/$disk${keys[$disk]}" \
+			--socket "$work/$disk.sock"
+		servers[$disk]=$server
 	done
-	suite_end 0
-	suite_says '^fio: 0'
-	suite_says '^status: 0x0000000f'
-	suite_never '^bad: '
-	vhost_end block
 }
 
+# Two disks of ours, split and packed: three times in the middle of fio's verified
+# writes both backends are killed, and others take their places; the guest sees no
+# error. A round of its is eighty writes on each. The third disk's backend keeps no
+# in-flight region and cannot be replaced with requests under way, of which there
+# always is one: the device fails by name, and nothing else does.
 case_vhost_death() {
-	vhost_killed ''
-}
+	local disk kill
+	local -A keys=([split]='' [packed]=',packed') servers=()
 
-case_vhost_death_packed() {
-	vhost_killed ,packed
-}
-
-# A backend that keeps no in-flight region cannot be replaced with requests
-# under way: the device fails by name, and nothing else does.
-case_vhost_death_unknown() {
-	devices_image disk 128
 	chmod 0777 "$work"
+	for disk in split packed unknown; do
+		devices_image "$disk" 128
+	done
+	vhost_serve_both
 	vhost_serve qsd qemu-storage-daemon \
 		--object throttle-group,id=t,x-iops-total=10 \
-		--blockdev "driver=file,node-name=f,filename=$work/disk" \
+		--blockdev "driver=file,node-name=f,filename=$work/unknown" \
 		--blockdev driver=throttle,node-name=s,throttle-group=t,file=f \
 		--export "type=vhost-user-blk,id=e,node-name=s,writable=on,\
 addr.type=unix,addr.path=$work/qsd.sock"
 	suite_initrd <<-'END'
 		. /devices.sh
 		devices_load
-		dd if=/dev/vda of=/dev/null bs=4k iflag=direct 2>/dev/null &
-		devices_try 100 grep -q '[1-9]' /sys/block/vda/inflight &&
-			echo ready
-		devices_try 100 grep -q 0x4f /sys/bus/virtio/devices/*/status
-		cat /sys/bus/virtio/devices/*/status | sed 's/^/status: /'
+		devices_tools /dev/vda
+		/tools/run fio --size=32M --rw=randwrite --bs=4k --iodepth=32 \
+			--ioengine=libaio --direct=1 --verify=crc32c \
+			--verify_backlog=64 --time_based --runtime=3600 \
+			--thread --minimal --name=split --filename=/dev/vdb \
+			--name=packed --filename=/dev/vdc >/fio 2>&1 &
+		fio=$!
+		dd if=/dev/vdd of=/dev/null bs=4k iflag=direct 2>/dev/null &
+		devices_try 100 grep -q '[1-9]' /sys/block/vdd/inflight &&
+			echo 'under way'
+		(read -r word </dev/console && touch /stop) &
+		# written DISK LEAST: it has had so many writes, or gets no more.
+		written() {
+			read -r _ _ _ _ writes _ </sys/block/$1/stat
+			read -r _ _ state _ </proc/$fio/stat
+			[ "$writes" -ge "$2" ] || [ "$state" = Z ]
+		}
+		round=1
+		while [ ! -e /stop ] && [ "$state" != Z ]; do
+			for disk in vdb vdc; do
+				written $disk 0
+				devices_try 1000 written $disk $((writes + 80))
+			done
+			echo "round: $round"
+			round=$((round + 1))
+		done
+		kill -TERM $fio
+		wait $fio
+		echo "fio: $?"
+		awk -F ';' '/^3;/ { print "fio of " $3 ": " $5 }' /fio
+		grep -E 'verify: |err= *[1-9]' /fio | sed 's/^/bad: /'
+		dmesg | grep -iE 'I/O error|blk_update|critical' | grep -v 'dev vdd' |
+			sed 's/^/bad: /'
+		for disk in vdb vdc vdd; do
+			echo "status of $disk: $(cat /sys/block/$disk/device/status)"
+		done
 		head -c 16 /dev/hwrng | wc -c | sed 's/^/rng: /'
-		poweroff -f
 	END
-	suite_start -m 256M --vhost-user "block,socket=$work/qsd.sock"
-	suite_await '^ready'
+	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
+		--vhost-user "block,socket=$work/split.sock" \
+		--vhost-user "block,socket=$work/packed.sock,packed" \
+		--vhost-user "block,socket=$work/qsd.sock"
+	suite_await '^under way'
+	suite_await '^round: '
 	vhost_kill
-	suite_await_message 'vhost-user0: the vhost-user backend is lost'
-	suite_await_message 'no other backend can go on: .*INFLIGHT_SHMFD'
+	suite_await_message 'vhost-user2: the vhost-user backend is lost'
+	suite_await_message 'vhost-user2: no other backend can go on: .*INFLIGHT_SHMFD'
+	for kill in 1 2 3; do
+		suite_await '^round: '
+		for disk in split packed; do
+			server=${servers[$disk]}
+			vhost_kill
+		done
+		# In either order.
+		for disk in split packed; do
+			suite_await_message 'vhost-user[01]: the vhost-user backend is lost'
+		done
+		vhost_serve_both
+		# There may be no more than five lines in ten seconds.
+		for disk in split packed; do
+			[[ $kill -eq 3 ]] ||
+				suite_await_message 'vhost-user[01]: a vhost-user backend is there again'
+		done
+	done
+	suite_await '^round: '
+	echo stop >&"$feed"
 	suite_end 0
-	suite_says '^status: 0x0000004f'
+	# Of a fio that was told to end, and has found nothing wrong.
+	suite_says '^fio: 128'
+	suite_says '^fio of split: 0'
+	suite_says '^fio of packed: 0'
+	suite_says '^status of vdb: 0x0000000f'
+	suite_says '^status of vdc: 0x0000000f'
+	suite_says '^status of vdd: 0x0000004f'
 	suite_says '^rng: 16'
+	suite_never '^bad: '
+	for disk in split packed; do
+		server=${servers[$disk]}
+		vhost_end "$disk"
+	done
 }
 
 # vhost_pairs ANSWERS: what devices_pairs of the guest says; so many answers come
