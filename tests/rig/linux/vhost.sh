@@ -366,7 +366,7 @@ case_vhost_net() {
 		tool ethtool -L eth0 combined 2
 		taskset -p 2 $$ >/dev/null
 		echo "two: $(devices_ping 3 10.9.0.1)"
-		sed 's/^/irq: /' /proc/interrupts
+		sed -n '/virtio/s/^/irq: /p' /proc/interrupts
 		cd /sys/bus/virtio/drivers/virtio_net || exit
 		device=$(basename virtio*)
 		echo "$device" >unbind
