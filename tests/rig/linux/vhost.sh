@@ -165,7 +165,8 @@ addr.type=unix,addr.path=$work/qsd.sock"
 		/tools/run fio --size=32M --rw=randwrite --bs=4k --iodepth=32 \
 			--ioengine=libaio --direct=1 --verify=crc32c \
 			--verify_backlog=64 --time_based --runtime=3600 \
-			--thread --minimal --name=split --filename=/dev/vdb \
+			--thread --verify_fatal=1 --exitall_on_error --minimal \
+			--name=split --filename=/dev/vdb \
 			--name=packed --filename=/dev/vdc >/fio 2>&1 &
 		fio=$!
 		dd if=/dev/vdd of=/dev/null bs=4k iflag=direct 2>/dev/null &
