@@ -679,12 +679,13 @@ static void *liar_run(void *ctx)
 		if (fd < 0)
 			return NULL;
 		while (vhost_user_receive(fd, soon(), &message) == 0) {
-			bool on = liar_answer(fd, &message);
+			bool on;
 
+			/* Whoever has the answer may use it. */
 			if (message.request == VHOST_USER_SET_BACKEND_REQ_FD)
 				liar.request_fd =
 					vhost_user_message_take_fd(&message, 0);
-
+			on = liar_answer(fd, &message);
 			vhost_user_message_fini(&message);
 			if (!on)
 				break;
