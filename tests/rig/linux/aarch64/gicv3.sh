@@ -74,7 +74,7 @@ case_arm_matrix_mmio_packed() {
 # control socket: a pause, and another size for a disk. The end is by the word for
 # it, where the tree says it is; a byte there ends nothing.
 case_arm_fio() {
-	local sum disk line_limit=360 # for three of fio on one emulated CPU
+	local sum disk line_limit=360 # two vCPUs on one emulated CPU
 
 	for disk in pci mmio served; do
 		devices_image $disk 16
@@ -87,18 +87,6 @@ case_arm_fio() {
 		devices_load
 		stty -echo
 		echo "up: $(cat /proc/uptime)"
-		write() {
-			tool mkfs.ext4 -q $2
-			echo "made $1: $(cat /proc/uptime)"
-			mount -t ext4 $2 /$1
-			tool fio --name=write --filename=/$1/data --size=2M \
-				--rw=randwrite --bs=64k --iodepth=16 --ioengine=libaio \
-				--direct=1 --end_fsync=1 --verify=crc32c --thread \
-				--minimal >/tmp/fio.$1 2>&1
-			echo "fio $1: $?"
-			echo "sum $1: $(md5sum </$1/data)"
-			umount /$1
-		}
 		for disk in /sys/block/vd?; do
 			name=$(cat $disk/serial)
 			[ "$name" != tools ] || devices_tools /dev/${disk##*/}
@@ -114,10 +102,22 @@ case_arm_fio() {
 				done=y
 				continue
 			fi
-			write $name /dev/${disk##*/} &
+			tool mkfs.ext4 -q /dev/${disk##*/}
+			mount -t ext4 /dev/${disk##*/} /$name
+			jobs="$jobs --name=$name --filename=/$name/data"
+			mounts="$mounts /$name"
 		done
-		wait
 		if [ -z "$done" ]; then
+			tool fio --name=global --size=2M --rw=randwrite \
+				--bs=64k --iodepth=16 --ioengine=libaio \
+				--direct=1 --end_fsync=1 --verify=crc32c \
+				--thread --minimal $jobs >/tmp/fio 2>&1
+			echo "fio: $?"
+			cut -d ';' -f 3,5 /tmp/fio | sed 's/^/job: /'
+			for mount in $mounts; do
+				echo "sum ${mount#/}: $(md5sum <$mount/data)"
+				umount $mount
+			done
 			echo "written with $(nproc)"
 			read -r word
 			echo "<$word>"
@@ -148,8 +148,9 @@ case_arm_fio() {
 	vhost_end served
 	suite_says '^is: bantam,debug-exit'
 	suite_says '^goes on'
+	suite_says '^fio: 0'
 	for disk in pci mmio served; do
-		suite_says "^fio $disk: 0"
+		suite_says "^job: $disk;0"
 		sum=$(devices_say "sum $disk")
 		[[ -n $sum ]] || suite_fail "no sum of $disk"
 		devices_same "$disk after a reboot" "$(devices_say "again $disk")" \
