@@ -24,6 +24,7 @@
 #include "jail/jail.h"
 #include "virtio/net_passt.h"
 #include "virtio/options.h"
+#include "vmm/base/log.h"
 #include "vmm/base/starter.h"
 
 static struct options options;
@@ -278,6 +279,8 @@ static void use_main_with_passt(void)
 		_exit(2);
 	close(fd);
 	setenv("PATH", dir, 1);
+	/* A host without a route is warned of. */
+	log_set_level(LOG_ERROR);
 	if (net_passt_new(&passt, &starter, &err) < 0)
 		_exit(3);
 	enter_main();
