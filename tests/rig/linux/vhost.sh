@@ -176,11 +176,10 @@ addr.type=unix,addr.path=$work/qsd.sock"
 		# written DISK LEAST: it has had so many writes, or gets no more.
 		written() {
 			read -r _ _ _ _ writes _ </sys/block/$1/stat
-			read -r _ _ state _ </proc/$fio/stat
-			[ "$writes" -ge "$2" ] || [ "$state" = Z ]
+			[ "$writes" -ge "$2" ] || [ ! -e /proc/$fio ]
 		}
 		round=1
-		while [ ! -e /stop ] && [ "$state" != Z ]; do
+		while [ ! -e /stop ] && [ -e /proc/$fio ]; do
 			for disk in vdb vdc; do
 				written $disk 0
 				devices_try 1000 written $disk $((writes + 80))
