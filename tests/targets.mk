@@ -55,6 +55,7 @@ check-fast: ## unit tests, freestanding guests, scripts: about a minute
 
 .PHONY: check-full
 check-full: check lint fuzz ## all of that, every kind of device, sanitizers, fuzzers
+	@tests/setup/deps.sh full
 	@$(check_env) tests/rig/check.sh linux full
 	@$(submake) SANITIZE=address,undefined check-fast
 	@$(submake) SANITIZE=thread check-fast

@@ -42,7 +42,6 @@ packages() {
 		rig	qemu-system-x86	the nested KVM
 		rig	qemu-system-common	virtiofsd, a server of files
 		rig	passt	user-mode networking
-		rig	dpdk-dev	testpmd, a network that others serve
 		rig	iproute2	taps
 		rig	e2fsprogs	a disk with tools, a look into images
 		rig	pciutils	lspci, in guests as these
@@ -61,6 +60,7 @@ packages() {
 		check	mandoc	the manual page
 		check	zsh	its completion
 		check	fish	its completion
+		full	dpdk-dev	testpmd, a network that others serve
 		fuzz	clang	the fuzzers' compiler
 		fuzz	libclang-rt-14-dev|libclang-rt-dev	libFuzzer
 		lint	clang-format	layout of the source

@@ -346,8 +346,8 @@ case_vhost_qemu() {
 
 # Both pairs are used, by a driver, by another, with one pair in between; then the
 # backend says nothing any more, and a reset finds out. DPDK's network answers
-# each echo where it came from.
-case_vhost_net() {
+# each echo where it came from. For make check-full: it is two hundred packages.
+case_full_vhost_net() {
 	chmod 0777 "$work"
 	vhost_serve dpdk dpdk-testpmd --no-huge -m 64 --no-pci --no-shconf \
 		--no-telemetry --lcores '0@0,1@0' \
