@@ -217,7 +217,9 @@ int devices_start(struct devices *devices, const struct devices_watch *watch,
 		  struct error *err)
 {
 	devices->watch = *watch;
-	return devices_each(devices, devices_start_entry, err);
+	return devices->dry_run
+		       ? 0
+		       : devices_each(devices, devices_start_entry, err);
 }
 
 /* --- Creating ------------------------------------------------------------ */
