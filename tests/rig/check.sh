@@ -43,6 +43,8 @@ flavour=generic
 kernel=cache/$arch/$flavour
 name=${name:-$arch}
 out=build/rig/$name
+made=build/rig/$arch # what guests are made of; all rigs of an architecture use it
+export RIG_MADE=$PWD/$made
 [[ $arch == "$(uname -m)" ]] || export RIG_UNIT_EMULATED=y
 
 check_fail() {
@@ -55,7 +57,7 @@ check_wrap_x86_64() {
 	local format image
 
 	for format in gzip xz lzma zstd bzip2; do
-		image=$out/kernel.$format
+		image=$made/kernel.$format
 		[[ ! $image -nt $kernel/vmlinux ]] || continue
 		echo "rig: wrapping the kernel in $format"
 		tests/rig/rewrap.sh "$kernel/vmlinuz" "$kernel/vmlinux" \
@@ -69,23 +71,27 @@ check_wrap_aarch64() {
 	local format image
 
 	for format in gzip zstd zboot-gzip zboot-zstd; do
-		image=$out/kernel.$format
+		image=$made/kernel.$format
 		[[ ! $image -nt $kernel/vmlinuz ]] || continue
 		echo "rig: wrapping the kernel in $format"
 		tests/rig/zboot.sh "$kernel/vmlinuz" "$format" "$image"
 	done
 }
 
+# Two rigs at once: the second one finds all made.
 check_prepare_linux() {
-	tests/setup/initramfs.sh -o "$out/guest.cpio" -a "$arch" -k "$kernel" \
+	exec {lock}>"$made/lock"
+	flock "$lock"
+	tests/setup/initramfs.sh -o "$made/guest.cpio" -a "$arch" -k "$kernel" \
 		-m "$modules_guest" \
 		-f tests/rig/guest_devices.sh=devices.sh tests/rig/guest_init.sh
-	tests/setup/tools.sh -a "$arch" "$out/tools.img" lspci fio mke2fs \
+	tests/setup/tools.sh -a "$arch" "$made/tools.img" lspci fio mke2fs \
 		ethtool iperf3 rngtest
 	case $arch in
 	x86_64) check_wrap_x86_64 ;;
 	aarch64) check_wrap_aarch64 ;;
 	esac
+	exec {lock}>&-
 }
 
 # What another architecture's rig wants on this host.
@@ -158,7 +164,7 @@ if [[ $# -eq 0 ]]; then
 	parts+=(linux)
 fi
 check_setup
-mkdir -p "$out"
+mkdir -p "$out" "$made"
 [[ " ${parts[*]} " != *" linux "* ]] || check_prepare_linux
 
 : >"$out/told"

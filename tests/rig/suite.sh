@@ -1,7 +1,8 @@
 #!/bin/bash
-# Linux under bantam, case by case: suite.sh [--from CASE] [CASE...], inside the
-# rig (see check.sh, which prepares, and parts.sh, which calls it); the word
-# full stands for the cases of make check-full. A line a case: `ok NAME`, or
+# Linux under bantam, case by case: suite.sh [--from CASE] [CASE|FILE...], inside
+# the rig (see check.sh, which prepares, and parts.sh, which calls it); devices.sh
+# stands for the cases of that file in linux/, the word full for those of make
+# check-full. A line a case: `ok NAME`, or
 # `not ok NAME: why` with the command, the messages and the end of the guest's
 # console behind it.
 #
@@ -16,7 +17,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 
-shared=${RIG_SHARE:?to be run in the rig by tests/rig/check.sh}
+made=${RIG_MADE:?to be run in the rig by tests/rig/check.sh}
 work=$(mktemp -d /tmp/suite.XXXXXX)
 chmod 0755 "$work"
 bantam=$work/bantam
@@ -46,7 +47,7 @@ suite_initrd() {
 	mkdir -p "$work/tree"
 	cat >"$work/tree/case"
 	(cd "$work/tree" && echo case | cpio --quiet -o -H newc) |
-		cat "$shared/guest.cpio" - >"$work/initrd"
+		cat "$made/guest.cpio" - >"$work/initrd"
 }
 
 # suite_start OPTION...: bantam with these, in the background as `pid`; its
@@ -262,16 +263,23 @@ done
 cp "${BANTAM:?the program}" "$bantam"
 cp "${RIG_KERNEL:?the directory of the kernel}/vmlinuz" "$vmlinuz"
 
+# suite_cases FILE...: in them, but for what is for make check-full alone.
+suite_cases() {
+	sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' "$@" | grep -v ^full_
+}
+
 from=
 [[ ${1-} != --from ]] || { from=$2 && shift 2; }
-cases=("$@")
-if [[ ${#cases[@]} -eq 0 ]]; then
-	mapfile -t cases < <(sed -n 's/^case_\([a-z0-9_]*\)() {$/\1/p' \
-		"${own[@]}" | grep -v ^full_)
-fi
-if [[ ${cases[0]} == full ]]; then
-	mapfile -t cases < <(compgen -A function case_full_ | sed 's/^case_//')
-fi
+mapfile -t cases < <(
+	[[ $# -gt 0 ]] || suite_cases "${own[@]}"
+	for word; do
+		case $word in
+		full) compgen -A function case_full_ | sed 's/^case_//' ;;
+		*.sh) suite_cases "tests/rig/linux/$word" ;;
+		*) echo "$word" ;;
+		esac
+	done
+)
 failed=0
 for name in "${cases[@]}"; do
 	[[ -z $from || $from == "$name" ]] || continue

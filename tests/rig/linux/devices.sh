@@ -2,7 +2,7 @@
 # Linux with virtio devices. What guests do with them is in the lines that each
 # case gives them; /devices.sh there is guest_devices.sh.
 
-tools=$shared/tools.img
+tools=$made/tools.img
 
 # --- The host's side -------------------------------------------------------------
 

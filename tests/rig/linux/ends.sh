@@ -23,7 +23,7 @@ case_panic_sysrq() {
 }
 
 case_panic_pvpanic() {
-	ends_boot 120 "$shared/kernel.bzip2" 'panic=0 console=null' <<-'END'
+	ends_boot 120 "$made/kernel.bzip2" 'panic=0 console=null' <<-'END'
 		insmod /lib/modules/pvpanic.ko
 		insmod /lib/modules/pvpanic-mmio.ko
 		echo c >/proc/sysrq-trigger
@@ -38,13 +38,13 @@ case_panic_init_exits() {
 }
 
 case_panic_reboots() {
-	ends_boot 120 "$shared/kernel.gzip" panic=1 <<-'END'
+	ends_boot 120 "$made/kernel.gzip" panic=1 <<-'END'
 		echo c >/proc/sysrq-trigger
 	END
 }
 
 case_triple_fault() {
-	ends_boot 121 "$shared/kernel.zstd" reboot=t <<-'END'
+	ends_boot 121 "$made/kernel.zstd" reboot=t <<-'END'
 		reboot -f
 	END
 	suite_tells '[Rr][Ii][Pp]'
@@ -60,13 +60,13 @@ case_timeout() {
 }
 
 case_no_reboot() {
-	ends_boot 122 "$shared/kernel.xz" '' --no-reboot <<-'END'
+	ends_boot 122 "$made/kernel.xz" '' --no-reboot <<-'END'
 		reboot -f
 	END
 }
 
 case_no_reboot_keyboard() {
-	ends_boot 122 "$shared/kernel.lzma" reboot=k --no-reboot <<-'END'
+	ends_boot 122 "$made/kernel.lzma" reboot=k --no-reboot <<-'END'
 		reboot -f
 	END
 }

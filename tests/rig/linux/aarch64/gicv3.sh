@@ -47,25 +47,25 @@ case_arm_boot() {
 # Pairwise: transport, ring format, queues, vCPUs, kind of interrupt, and the
 # forms of a kernel.
 case_arm_matrix_pci_packed() {
-	suite_matrix 4 2 transport=pci,packed=on,sandbox=on '' -k "$shared/kernel.zstd"
+	suite_matrix 4 2 transport=pci,packed=on,sandbox=on '' -k "$made/kernel.zstd"
 	suite_says '^irq: .*ITS-MSI.*req.1'
 }
 
 case_arm_matrix_pci_intx() {
 	suite_matrix 1 1 transport=pci,packed=off,sandbox=off pci=nomsi \
-		-k "$shared/kernel.gzip"
+		-k "$made/kernel.gzip"
 	suite_says '^irq: .*GICv3.*virtio'
 }
 
 case_arm_matrix_mmio_split() {
 	suite_matrix 4 2 transport=mmio,packed=off,sandbox=off '' \
-		-k "$shared/kernel.zboot-zstd"
+		-k "$made/kernel.zboot-zstd"
 	suite_says '^irq: .*GICv3.*virtio'
 }
 
 case_arm_matrix_mmio_packed() {
 	suite_matrix 1 1 transport=mmio,packed=on,sandbox=on '' \
-		-k "$shared/kernel.zboot-gzip"
+		-k "$made/kernel.zboot-gzip"
 }
 
 # With 2 vCPUs, at the same time on a disk of each transport and on one that
