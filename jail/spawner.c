@@ -65,7 +65,7 @@ static void spawner_close(const struct spawner_fds *fds)
 static int spawner_open(struct spawner *spawner, struct spawner_fds *fds,
 			struct error *err)
 {
-	int ends[2], ret;
+	int ends[2] = {-1, -1}, ret;
 
 	fds->exe = forked_lift(open("/proc/self/exe", O_PATH | O_CLOEXEC));
 	if (fds->exe < 0)
