@@ -518,14 +518,15 @@ static int console_snapshot(void *self, json_t **out)
  */
 static int console_remember(void *self, json_t **out)
 {
-	json_t *port;
-	size_t i;
+	json_t *ports;
 	int rc = console_snapshot(self, out);
 
 	if (rc < 0)
 		return rc;
-	json_array_foreach(json_object_get(*out, "ports"), i, port)
-		json_object_set_new(port, "written", json_string("0x0"));
+	ports = json_object_get(*out, "ports");
+	for (size_t i = 0; i < json_array_size(ports); i++)
+		json_object_set_new(json_array_get(ports, i), "written",
+				    json_string("0x0"));
 	return 0;
 }
 
