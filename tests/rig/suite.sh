@@ -24,7 +24,7 @@ bantam=$work/bantam
 vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
-case_limit=480 # or limit_CASE; seconds; ten reboots take the longest, 75 on a quiet host
+case_limit=480 # or limit_CASE; seconds; devices_block takes the longest, 130 beside two rigs
 line_limit=180 # seconds to wait for a line; other things may run beside it
 guest_limit=${RIG_GUEST_LIMIT:-180s} # more where the host is very busy
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
