@@ -30,8 +30,9 @@ target := $(if $(SYSROOT),--sysroot=$(SYSROOT)) \
 		--target=$(CROSS_COMPILE:%-=%))
 
 comma := ,
-variant := $(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))$(if $(STATIC),-static)
-B := build/$(ARCH)$(variant)
+# Objects, and what is linked of them: a static program is made of the same ones.
+O := build/$(ARCH)$(if $(SANITIZE),-$(subst $(comma),-,$(SANITIZE)))
+B := $O$(if $(STATIC),-static)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
@@ -41,16 +42,17 @@ VERSION := 0.1
 
 dirs := vmm/base vmm arch/$(ARCH) pci acpi virtio jail
 srcs := $(sort $(wildcard $(addsuffix /*.c,$(dirs)) $(addsuffix /*.S,$(dirs))))
-objs := $(patsubst %,$B/%.o,$(basename $(srcs)))
-main_obj := $B/vmm/main.o
+objs := $(patsubst %,$O/%.o,$(basename $(srcs)))
+main_obj := $O/vmm/main.o
 lib := $B/libbantam.a
+# libcrypto is loaded when it is wanted, but for a static program.
+lib_objs := $(filter-out $(main_obj) $O/vmm/digest_$(if $(STATIC),loaded,linked).o,$(objs))
 
 unit_srcs := $(sort $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c))
 unit_bins := $(unit_srcs:tests/unit/%.c=$B/tests/unit/%)
-unit_support := $(patsubst %.c,$B/%.o,$(wildcard tests/unit/support/*.c \
+unit_support := $(patsubst %.c,$O/%.o,$(wildcard tests/unit/support/*.c \
 	tests/unit/$(ARCH)/support/*.c))
 
-# libcrypto is loaded when it is wanted, see vmm/digest.h.
 libs := jansson liburing libseccomp libcap-ng liblz4 libzstd liblzma zlib \
 	$(if $(STATIC),libcrypto)
 # libfdt has no pkg-config file everywhere.
@@ -66,8 +68,7 @@ harden := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2) -fPIE
 CFLAGS ?= -O2 -g
 all_cflags = $(target) -std=gnu11 $(warnings) $(harden) $(CFLAGS) -pthread \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer)
-all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' \
-	$(if $(STATIC),-DBANTAM_STATIC) $(CPPFLAGS)
+all_cppflags = -D_GNU_SOURCE -I. -DBANTAM_VERSION='"$(VERSION)"' $(CPPFLAGS)
 all_ldflags = $(target) $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now,--as-needed \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
 
@@ -109,42 +110,50 @@ help: ## list the targets
 
 # --- Rules -----------------------------------------------------------------
 
-$B/bantam: $(main_obj) $(lib)
+# $(call link,LIBRARY...): the objects and archives that it depends on.
+define link
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ $(LDLIBS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(all_ldflags) -o $@ $(filter %.o %.a,$^) $1
+endef
 
-$(lib): $(filter-out $(main_obj),$(objs))
+$B/bantam: $(main_obj) $(lib) $B/link-flags
+	$(call link,$(LDLIBS))
+
+$(lib): $(lib_objs)
 	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$B/%.o: %.c $B/flags
+$O/%.o: %.c $O/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
 
-$B/%.o: %.S $B/flags
+$O/%.o: %.S $O/flags
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(all_cppflags) $(all_cflags) -MMD -MP -c -o $@ $<
 
 # An archive, so that a test gets no more than it calls.
-$B/tests/unit/support.a: $(unit_support)
+$O/tests/unit/support.a: $(unit_support)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$B/tests/unit/%: $B/tests/unit/%.o $B/tests/unit/support.a $(lib)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^ $$($(PKG_CONFIG) --libs check) $(LDLIBS)
+$B/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.a $(lib) $B/link-flags
+	$(call link,$$($(PKG_CONFIG) --libs check) $(LDLIBS))
 
-# Objects depend on the flags that made them.
-$B/flags: FORCE
-	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)' | \
-		cmp -s - $@ || \
-		echo '$(CC) $(all_cppflags) $(all_cflags) $(all_ldflags)' > $@
+# What is made depends on the flags that made it.
+flags = $(Q)mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' >$@
+
+$O/flags: FORCE
+	$(call flags,$(CC) $(all_cppflags) $(all_cflags))
+
+$B/link-flags: FORCE
+	$(call flags,$(CC) $(all_ldflags) $(LDLIBS))
 
 .PHONY: FORCE
 FORCE:
 
 .SECONDARY:
--include $(objs:.o=.d) $(unit_bins:=.d) $(unit_support:.o=.d)
+-include $(objs:.o=.d) $(unit_srcs:%.c=$O/%.d) $(unit_support:.o=.d)

@@ -115,7 +115,7 @@ check_arm_clang() {
 
 	if ! command -v clang >/dev/null; then
 		echo "skip: clang for aarch64: there is no clang here"
-	elif check_arm_make $log CC=clang B=$dir $dir/bantam; then
+	elif check_arm_make $log CC=clang O=$dir $dir/bantam; then
 		echo "ok clang for aarch64"
 	else
 		echo "not ok clang for aarch64: see $log"

@@ -68,6 +68,5 @@ lint: ## layout, static analysis, scripts, manual pages
 	@tests/setup/deps.sh build check lint
 	@CPPFLAGS="$(subst ",\",$(all_cppflags))" tests/lint/run.sh
 
-$(script_bins): $B/tests/script/%: $B/tests/script/%.o
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^
+$(script_bins): $B/%: $O/%.o $B/link-flags
+	$(call link)

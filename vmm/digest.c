@@ -1,12 +1,6 @@
 /*
- * SHA-256 (FIPS 180-4) through libcrypto's functions, which are called by way
- * of a table: filled by dlsym(3), or by the linker in a static build.
- *
- * These and not EVP's, which OpenSSL prefers: EVP finds its algorithms through
- * providers, which take dlopen(3) and name services into a static program.
+ * SHA-256 (FIPS 180-4) through libcrypto's functions.
  */
-#define OPENSSL_API_COMPAT 10100 /* where they are not deprecated */
-
 #include "vmm/digest.h"
 
 #include <errno.h>
@@ -14,75 +8,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <dlfcn.h>
-
-#include <openssl/opensslv.h>
-#include <openssl/sha.h>
+#include "vmm/digest_library.h"
 
 #define DIGEST_STEP ((size_t)256 << 10)
 
-/* The library of the headers that this was compiled with. */
-#define DIGEST_STRING_OF(x) #x
-#define DIGEST_STRING(x)    DIGEST_STRING_OF(x)
-#define DIGEST_LIBRARY	    "libcrypto.so." DIGEST_STRING(OPENSSL_SHLIB_VERSION)
-
 struct digest {
-	void *library; /* owned, of dlopen(3); NULL when built in */
-
-	__typeof__(SHA256_Init) *begin;
-	__typeof__(SHA256_Update) *update;
-	__typeof__(SHA256_Final) *final;
+	struct digest_library library;
 };
-
-#ifdef BANTAM_STATIC
-
-static int digest_load(struct digest *digest, struct error *err)
-{
-	(void)err;
-	digest->begin = SHA256_Init;
-	digest->update = SHA256_Update;
-	digest->final = SHA256_Final;
-	return 0;
-}
-
-#else
-
-static const struct {
-	const char *name;
-	size_t offset; /* of a function pointer in struct digest */
-} digest_symbols[] = {
-	{"SHA256_Init", offsetof(struct digest, begin)},
-	{"SHA256_Update", offsetof(struct digest, update)},
-	{"SHA256_Final", offsetof(struct digest, final)},
-};
-
-static int digest_load(struct digest *digest, struct error *err)
-{
-	digest->library = dlopen(DIGEST_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	if (!digest->library)
-		goto err_missing;
-	for (size_t i = 0;
-	     i < sizeof(digest_symbols) / sizeof(digest_symbols[0]); i++) {
-		void *symbol = dlsym(digest->library, digest_symbols[i].name);
-
-		if (!symbol)
-			goto err_missing;
-		memcpy((char *)digest + digest_symbols[i].offset, &symbol,
-		       sizeof(symbol));
-	}
-	return 0;
-
-err_missing:
-	error_set(err, ENOENT,
-		  "expected OpenSSL's " DIGEST_LIBRARY
-		  " for SHA-256, found: %s; install it (Debian: libssl3)",
-		  dlerror());
-	return -ENOENT;
-}
-
-#endif
 
 int digest_new(struct digest **out, struct error *err)
 {
@@ -91,9 +24,9 @@ int digest_new(struct digest **out, struct error *err)
 
 	if (!digest)
 		return error_set(err, ENOMEM, "out of memory");
-	rc = digest_load(digest, err);
+	rc = digest_library_open(&digest->library, err);
 	if (rc) {
-		digest_free(digest);
+		free(digest);
 		return rc;
 	}
 	*out = digest;
@@ -104,8 +37,7 @@ void digest_free(struct digest *digest)
 {
 	if (!digest)
 		return;
-	if (digest->library)
-		dlclose(digest->library);
+	digest_library_close(&digest->library);
 	free(digest);
 }
 
@@ -121,7 +53,7 @@ static int digest_update(const struct digest *digest, SHA256_CTX *ctx,
 		size_t len = left < DIGEST_STEP ? (size_t)left : DIGEST_STEP;
 
 		rc = image_read(image, offset, buf, len, err);
-		if (!rc && !digest->update(ctx, buf, len))
+		if (!rc && !digest->library.update(ctx, buf, len))
 			rc = error_set(err, EIO, "libcrypto failed");
 		offset += len;
 	}
@@ -145,11 +77,11 @@ int digest_image(struct digest *digest, const struct image *image,
 	text[0] = '\0';
 	if (!buf)
 		rc = error_set(err, ENOMEM, "out of memory");
-	else if (!digest->begin(&ctx))
+	else if (!digest->library.begin(&ctx))
 		rc = error_set(err, EIO, "libcrypto failed");
 	else
 		rc = digest_update(digest, &ctx, image, buf, err);
-	if (!rc && !digest->final(sum, &ctx))
+	if (!rc && !digest->library.final(sum, &ctx))
 		rc = error_set(err, EIO, "libcrypto failed");
 	if (!rc)
 		digest_print(text, sum);

@@ -18,8 +18,7 @@ bench: ## print speed and memory beside QEMU's
 .PHONY: bench-build
 bench-build: $B/bantam $(bench_bins) $(bench_guests)
 
-$(bench_bins): %: %.o
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -o $@ $^
+$(bench_bins): $B/%: $O/%.o $B/link-flags
+	$(call link)
 
--include $(bench_bins:=.d)
+-include $(bench_bins:$B/%=$O/%.d)

@@ -24,13 +24,10 @@ fuzz-run: $(fuzz_bins)
 			build/fuzz/$$name || exit 1; \
 	done
 
-$B/tests/fuzz/%: $B/tests/fuzz/%.o $B/tests/unit/support.a $(lib)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -fsanitize=fuzzer -o $@ $^ \
-		$$($(PKG_CONFIG) --libs check) $(LDLIBS)
+$B/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/unit/support.a $(lib) $B/link-flags
+	$(call link,-fsanitize=fuzzer $$($(PKG_CONFIG) --libs check) $(LDLIBS))
 
 # The parser of another architecture's kernels, in front of this one's.
-$B/tests/fuzz/fuzz_kernel_arm64: $B/tests/fuzz/fuzz_kernel_arm64.o \
-		$B/arch/aarch64/kernel.o $(lib)
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(all_ldflags) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+$B/tests/fuzz/fuzz_kernel_arm64: $O/tests/fuzz/fuzz_kernel_arm64.o \
+		$O/arch/aarch64/kernel.o $(lib) $B/link-flags
+	$(call link,-fsanitize=fuzzer $(LDLIBS))

@@ -61,9 +61,7 @@ $(guest_starts): $(guest_dir)/lib/start_%.o: tests/guest/lib/start.S \
 		-MMD -MP -c -o $@ $<
 
 $(guest_dir)/flags: FORCE
-	$(Q)mkdir -p $(@D)
-	$(Q)echo '$(CC) $(guest_flags)' | cmp -s - $@ || \
-		echo '$(CC) $(guest_flags)' > $@
+	$(call flags,$(CC) $(guest_flags))
 
 # --- ELF and flat images ------------------------------------------------------
 
