@@ -246,7 +246,7 @@ run_write_command "$@" >"$run/command"
 : >"$run/err"
 : >"$run/kernel"
 append="console=$tty quiet loglevel=4 panic=-1 mitigations=off nokaslr"
-append+=" unknown_nmi_panic"
+append+=" unknown_nmi_panic init_on_alloc=0"
 # Each level of page tables is one more to go through for each of a guest's.
 [[ $arch != x86_64 ]] || append+=" no5lvl"
 append+=" rig.repo=$repo rig.run=$run"

@@ -20,6 +20,13 @@ cd "$(dirname "$0")/../.." || exit
 made=${RIG_MADE:?to be run in the rig by tests/rig/check.sh}
 work=$(mktemp -d /tmp/suite.XXXXXX)
 chmod 0755 "$work"
+# Small tools by busybox, which is linked already: a program that has to look for
+# its libraries takes 50 ms to start in the rig, and cases start a dozen.
+mkdir "$work/tools"
+busybox sh -c 'cd "$1" && shift && for tool; do ln -s "$0" "$tool"; done' \
+	"$(type -P busybox)" "$work/tools" awk cat chmod cmp cp cpio cut dd du grep \
+	head md5sum mkdir mkfifo rm sed sort stat tail touch tr truncate wc
+PATH=$work/tools:$PATH
 bantam=$work/bantam
 vmlinuz=$work/vmlinuz
 out=$work/out
@@ -34,7 +41,7 @@ install -d -m 0700 -o 65534 -g 65534 "$XDG_RUNTIME_DIR"
 # A kernel's self-tests of its cryptography, and what it does about faults of CPUs
 # that the rig's does not have, say nothing about us, and take a third of a boot
 # there; case_boot has both, and case_arm_boot the latter.
-append='quiet cryptomgr.notests mitigations=off'
+append='quiet cryptomgr.notests mitigations=off init_on_alloc=0'
 
 # --- What cases use ----------------------------------------------------------
 
@@ -163,7 +170,7 @@ suite_never() {
 
 # suite_number NAME: the number on the console's line `NAME: `, as `number`.
 suite_number() {
-	number=$(sed -nE "s/^$1: ([0-9]+)\r?$/\1/p" "$out" | head -n 1)
+	number=$(sed -nE "/^$1: ([0-9]+)\r?$/{s//\1/p;q}" "$out")
 	[[ -n $number ]] || suite_fail "no line '$1: NUMBER' on the console"
 }
 

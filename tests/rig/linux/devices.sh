@@ -34,7 +34,7 @@ devices_uplink() {
 
 # devices_say NAME: what the console's line `NAME: ` says.
 devices_say() {
-	sed -nE "s/^$1: (.*[^\r])\r?$/\1/p" "$out" | head -n 1
+	sed -nE "/^$1: (.*[^\r])\r?$/{s//\1/p;q}" "$out"
 }
 
 devices_same() {
@@ -138,7 +138,7 @@ case_devices_block_kinds() {
 	devices_image disk 16
 	devices_image ro 8
 	devices_image lost 8
-	head -c 16M /dev/zero | tr '\0' x >"$work/disk"
+	head -c 16m /dev/zero | tr '\0' x >"$work/disk"
 	before=$(du -k "$work/disk" | cut -f 1)
 	suite_boot 0 -d "$work/disk,serial=one" -d "$work/ro,ro" \
 		-d "$work/lost,ephemeral" <<-'END'
@@ -328,7 +328,7 @@ case_devices_block_device() {
 	local line whole
 
 	[[ -b ${RIG_DISK-} ]] || suite_fail 'no disk: to be run in the rig'
-	head -c 8M /dev/zero | tr '\0' x | dd of="$RIG_DISK" oflag=direct bs=1M \
+	head -c 8m /dev/zero | tr '\0' x | dd of="$RIG_DISK" oflag=direct bs=1M \
 		iflag=fullblock status=none
 	suite_initrd < <(
 		cat <<-'END'
@@ -509,7 +509,7 @@ case_devices_net() {
 	done
 	for disk in vdb vdc; do
 		suite_says "^$disk: same"
-		sum=$(head -c 1M "$work/$disk" | md5sum)
+		sum=$(head -c 1m "$work/$disk" | md5sum)
 		devices_same "what is in $disk" "$sum" "$(devices_say "sum-$disk")"
 	done
 	suite_says '^mac: 52:54:00:12:34:56'
@@ -644,7 +644,7 @@ suite_matrix() {
 
 	devices_image disk 16
 	devices_image hvc0 0
-	head -c 4M /dev/urandom >"$work/pattern"
+	head -c 4m /dev/urandom >"$work/pattern"
 	dd if="$work/pattern" of="$work/disk" bs=1M seek=8 conv=notrunc status=none
 	shift 4
 	if [[ $queues -gt 1 ]]; then
@@ -677,7 +677,7 @@ suite_matrix() {
 	sum=$(md5sum <"$work/pattern")
 	devices_same 'what the guest read' "$(devices_say read)" "$sum"
 	devices_same 'what the guest wrote' \
-		"$(head -c 4M "$work/disk" | md5sum)" "$sum"
+		"$(head -c 4m "$work/disk" | md5sum)" "$sum"
 	suite_says '^ping: 2 answered'
 	suite_says '^random: 32'
 	suite_never '^severe: '
@@ -703,7 +703,7 @@ case_devices_matrix_pci_intx() {
 
 	for disk in five nine; do
 		devices_image "$disk" 16
-		head -c 4M /dev/urandom |
+		head -c 4m /dev/urandom |
 			dd of="$work/$disk" conv=notrunc status=none
 	done
 	# shellcheck disable=SC2016 # the guest's
@@ -718,7 +718,7 @@ case_devices_matrix_pci_intx() {
 		-d "$work/five,slot=5" -d "$work/nine,slot=9"
 	suite_says '^irq: .*IO-APIC.*virtio[0-9], *virtio[0-9], *virtio[0-9]'
 	for disk in disk five nine; do
-		sum=$(head -c 4M "$work/$disk" | md5sum)
+		sum=$(head -c 4m "$work/$disk" | md5sum)
 		devices_same "what was copied in $disk" \
 			"$(dd if="$work/$disk" bs=4M skip=3 count=1 status=none | md5sum)" "$sum"
 	done

@@ -323,7 +323,7 @@ case_vhost_qemu() {
 	devices_same 'what was read back' "$(devices_say back)" \
 		"$(devices_say sum)"
 	devices_same 'the sum on the host' \
-		"$(head -c 8M "$work/disk" | md5sum)" "$(devices_say sum)"
+		"$(head -c 8m "$work/disk" | md5sum)" "$(devices_say sum)"
 	# A tap learns from a frame where answers go, behind the answer to it.
 	vhost_pairs 2
 	suite_says '^tap two: 2'
