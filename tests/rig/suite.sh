@@ -24,8 +24,8 @@ chmod 0755 "$work"
 # its libraries takes 50 ms to start in the rig, and cases start a dozen.
 mkdir "$work/tools"
 busybox sh -c 'cd "$1" && shift && for tool; do ln -s "$0" "$tool"; done' \
-	"$(type -P busybox)" "$work/tools" awk cat chmod cmp cp cpio cut dd du grep \
-	head md5sum mkdir mkfifo rm sed sort stat tail touch tr truncate wc
+	"$(type -P busybox)" "$work/tools" awk cat chmod cp cpio cut dd du grep \
+	head mkdir mkfifo rm sed sort stat tail touch tr truncate wc
 PATH=$work/tools:$PATH
 bantam=$work/bantam
 vmlinuz=$work/vmlinuz

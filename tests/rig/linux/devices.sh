@@ -41,11 +41,17 @@ devices_same() {
 	[[ $2 == "$3" ]] || suite_fail "$1 is '$2', expected '$3'"
 }
 
-# devices_data IMAGE: the sum of the file `data` in its file system, as this
-# kernel reads it.
-devices_data() {
+# devices_mount IMAGE ro|rw: its file system, as this kernel reads it.
+devices_mount() {
 	mkdir -p "$work/mount"
-	mount -o loop,ro "$work/$1" "$work/mount" && md5sum <"$work/mount/data"
+	mount -o "loop,$2" "$work/$1" "$work/mount" ||
+		suite_fail "$1 has no file system"
+}
+
+# devices_data IMAGE: the sum of the file `data` in that.
+devices_data() {
+	devices_mount "$1" ro
+	md5sum <"$work/mount/data"
 	umount "$work/mount"
 }
 
@@ -95,30 +101,30 @@ case_devices_pci_rng() {
 
 # --- Block -------------------------------------------------------------------------
 
-# ext4 made, 100 MB written by fio and verified; the same file system and the
-# same bytes after a reboot in place, and from the host.
+# ext4 made, 100 MB written by fio and verified; the same bytes in the same file
+# system after a reboot in place, and from the host: each block has where it
+# belongs in it, and a sum.
 case_devices_block() {
-	local sum
+	local fio=(fio --name=write --size=100M --rw=randwrite --bs=256k
+		--direct=1 --verify=crc32c --thread --minimal)
 
 	devices_image disk 256
 	devices_image second 8
-	suite_initrd <<-'END'
+	suite_initrd <<-END
 		. /devices.sh
 		devices_load
 		devices_tools /dev/vda
+		fio="tool ${fio[*]} --filename=/tmp/data --ioengine=libaio --iodepth=16"
 		if ! mount -t ext4 /dev/vdb /tmp 2>/dev/null; then
 			tool mkfs.ext4 -q /dev/vdb && mount -t ext4 /dev/vdb /tmp
-			tool fio --name=write --filename=/tmp/data --size=100M \
-				--rw=randwrite --bs=256k --iodepth=16 --ioengine=libaio \
-				--direct=1 --end_fsync=1 --verify=crc32c --thread \
-				--minimal >/fio 2>&1
-			echo "fio: $?"
-			echo "sum: $(md5sum </tmp/data)"
+			\$fio --end_fsync=1 >/fio 2>&1
+			echo "fio: \$?"
 			umount /tmp
-			echo "second: $(cat /sys/block/vdc/size)"
+			echo "second: \$(cat /sys/block/vdc/size)"
 			reboot -f
 		fi
-		echo "again: $(md5sum </tmp/data)"
+		\$fio --verify_only >/fio 2>&1
+		echo "again: \$?"
 		umount /tmp
 	END
 	suite_start -m 512M -c 2 --timeout 240s -d "$tools,ro" \
@@ -126,10 +132,12 @@ case_devices_block() {
 	suite_end 0
 	suite_says '^fio: 0'
 	suite_says '^second: 16384'
-	sum=$(devices_say sum)
-	[[ -n $sum ]] || suite_fail 'no sum'
-	devices_same 'the sum after a reboot' "$(devices_say again)" "$sum"
-	devices_same 'the sum on the host' "$(devices_data disk)" "$sum"
+	suite_says '^again: 0'
+	# fio opens what it only verifies for writing, too.
+	devices_mount disk rw
+	"${fio[@]}" --filename="$work/mount/data" --verify_only >"$work/verify" 2>&1 ||
+		suite_fail "on the host: $(grep -m 1 verify "$work/verify")"
+	umount "$work/mount"
 }
 
 case_devices_block_kinds() {
