@@ -27,7 +27,7 @@ check_env += UNIT_EMULATOR=qemu-$(ARCH)-static
 else ifeq ($(ARCH),aarch64)
 check_groups := layers unit cli rig
 else
-check_groups := linux+arm+layers+unit+cli+guest+script+kvm+boots
+check_groups := linux+arm+layers+unit+cli+guest+script+kvm+rest
 check_arm := y
 endif
 
