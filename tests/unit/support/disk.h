@@ -68,6 +68,8 @@ struct disk {
 
 /* The byte at @offset of a new image. */
 uint8_t disk_fill(uint64_t offset);
+/* @len of them. */
+void disk_fill_bytes(uint8_t *bytes, uint64_t offset, size_t len);
 
 /* A folder for images in @base (NULL: /var/tmp), to be removed with
  * disk_remove_dir(). */
