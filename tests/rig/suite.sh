@@ -31,7 +31,7 @@ bantam=$work/bantam
 vmlinuz=$work/vmlinuz
 out=$work/out
 err=$work/err
-case_limit=480 # or limit_CASE; seconds; devices_block takes the longest, 130 beside two rigs
+case_limit=480 # or limit_CASE; seconds; vhost_block takes the longest, 94 beside two rigs
 line_limit=180 # seconds to wait for a line; other things may run beside it
 guest_limit=${RIG_GUEST_LIMIT:-180s} # more where the host is very busy
 user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
