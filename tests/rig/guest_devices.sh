@@ -68,6 +68,8 @@ devices_pairs() {
 		taskset -p $((cpu + 1)) $$ >/dev/null
 		sent=$(devices_frames "$1" tx "$cpu") got=$(devices_frames "$1" rx "$cpu")
 		echo "echoes$cpu: $(devices_ping 3 "$2")"
+		# A tap knows for 3 s on which queue to answer.
+		ping -c 5 -i 0.1 "$2" >/dev/null
 		echo "sent$cpu: $(($(devices_frames "$1" tx "$cpu") - sent))"
 		echo "got$cpu: $(($(devices_frames "$1" rx "$cpu") - got))"
 	done
