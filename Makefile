@@ -46,7 +46,7 @@ objs := $(patsubst %,$O/%.o,$(basename $(srcs)))
 main_obj := $O/vmm/main.o
 lib := $B/libbantam.a
 # libcrypto is loaded when it is wanted, but for a static program.
-lib_objs := $(filter-out $(main_obj) $O/vmm/digest_$(if $(STATIC),loaded,linked).o,$(objs))
+lib_objs := $(filter-out $(main_obj) $O/vmm/digest_library_$(if $(STATIC),loaded,linked).o,$(objs))
 
 unit_srcs := $(sort $(wildcard tests/unit/test_*.c tests/unit/$(ARCH)/test_*.c))
 unit_bins := $(unit_srcs:tests/unit/%.c=$B/tests/unit/%)
@@ -144,7 +144,7 @@ $B/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.a $(lib) $B/link-flags
 	$(call link,$$($(PKG_CONFIG) --libs check) $(LDLIBS))
 
 # What is made depends on the flags that made it.
-flags = $(Q)mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' >$@
+flags = $(Q)mkdir -p $(@D) && { echo '$1' | cmp -s - $@ || echo '$1' >$@; }
 
 $O/flags: FORCE
 	$(call flags,$(CC) $(all_cppflags) $(all_cflags))

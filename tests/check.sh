@@ -8,9 +8,9 @@
 #   script  scripts that steer named machines, on /dev/kvm (tests/script/)
 #   linux   Linux guests in the nested KVM (tests/rig/check.sh)
 #   rest    some of them, in a rig of its own
-#   kvm     what the three before need a /dev/kvm for, in a rig of its own where
-#           this host has none, and nothing elsewhere
-#   rig     both in one rig, or what another architecture's has of them
+#   kvm     what unit, guest and script need a /dev/kvm for, in a rig of its own
+#           where this host has none, and nothing elsewhere
+#   rig     linux, rest and kvm in one rig, or what another architecture's has of them
 #   arm     the same for aarch64 on a host that is none, which it builds first:
 #           unit tests under QEMU's user emulator, Linux in the rigs of that
 #           architecture
@@ -109,7 +109,7 @@ check_arm_make() {
 		CROSS_COMPILE=aarch64-linux-gnu- "$@" >"$log" 2>&1
 }
 
-# Any compiler that knows the architecture.
+# Any compiler that knows the architecture; for its warnings, not for its code.
 check_arm_clang() {
 	local dir=build/aarch64-clang log=$logs/arm-clang.log
 

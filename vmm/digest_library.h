@@ -1,7 +1,8 @@
 /*
- * What is called of OpenSSL's libcrypto, and where it is: digest_loaded.c looks
- * for it when the program runs, digest_linked.c is for a static one, and the
- * Makefile takes one of the two.
+ * What is called of OpenSSL's libcrypto, and where it is:
+ * digest_library_loaded.c looks for it when the program runs,
+ * digest_library_linked.c is for a static one, and the Makefile takes one of
+ * the two.
  *
  * These and not EVP's, which OpenSSL prefers: EVP finds its algorithms through
  * providers, which take dlopen(3) and name services into a static program.

@@ -246,7 +246,9 @@ run_write_command "$@" >"$run/command"
 : >"$run/err"
 : >"$run/kernel"
 append="console=$tty quiet loglevel=4 panic=-1 mitigations=off nokaslr"
-append+=" unknown_nmi_panic init_on_alloc=0"
+append+=" unknown_nmi_panic"
+# A page for a guest or a process is cleared as it is, once is enough.
+append+=" init_on_alloc=0"
 # Each level of page tables is one more to go through for each of a guest's.
 [[ $arch != x86_64 ]] || append+=" no5lvl"
 append+=" rig.repo=$repo rig.run=$run"

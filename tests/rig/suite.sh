@@ -21,7 +21,8 @@ made=${RIG_MADE:?to be run in the rig by tests/rig/check.sh}
 work=$(mktemp -d /tmp/suite.XXXXXX)
 chmod 0755 "$work"
 # Small tools by busybox, which is linked already: a program that has to look for
-# its libraries takes 50 ms to start in the rig, and cases start a dozen.
+# its libraries takes 50 ms to start in the rig, and cases start a dozen. But for
+# cmp and md5sum, which take busybox long for large files.
 mkdir "$work/tools"
 busybox sh -c 'cd "$1" && shift && for tool; do ln -s "$0" "$tool"; done' \
 	"$(type -P busybox)" "$work/tools" awk cat chmod cp cpio cut dd du grep \
@@ -38,9 +39,10 @@ user=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 export XDG_RUNTIME_DIR=$work/runtime
 install -d -m 0700 -o 65534 -g 65534 "$XDG_RUNTIME_DIR"
 
-# A kernel's self-tests of its cryptography, and what it does about faults of CPUs
-# that the rig's does not have, say nothing about us, and take a third of a boot
-# there; case_boot has both, and case_arm_boot the latter.
+# A kernel's self-tests of its cryptography, what it does about faults of CPUs
+# that the rig's does not have, and that it clears memory twice, say nothing about
+# us, and take a third of a boot there; case_boot has them all, and case_arm_boot
+# all but the first.
 append='quiet cryptomgr.notests mitigations=off init_on_alloc=0'
 
 # --- What cases use ----------------------------------------------------------

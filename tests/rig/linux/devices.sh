@@ -49,7 +49,8 @@ devices_mount() {
 		suite_fail "$1 has no file system"
 }
 
-# devices_verify FIO...: what that has written in a guest, from here.
+# devices_verify FIO...: what that has written in a guest, from here, in what
+# devices_mount mounted; unmounts all of it.
 devices_verify() {
 	(cd "$work" && "$@" --verify_only) >"$work/verify" 2>&1 ||
 		suite_fail "on the host: $(grep -m 1 -E 'verify|error' "$work/verify")"

@@ -247,7 +247,7 @@ vhost_pairs() {
 	suite_says '^pairs: 2 2'
 	for cpu in 0 1; do
 		suite_says "^echoes$cpu: 3 answered"
-		suite_between "sent$cpu" 3 1000
+		suite_between "sent$cpu" 8 1000
 		suite_between "got$cpu" "$1" 1000
 	done
 }
@@ -321,7 +321,7 @@ case_vhost_qemu() {
 	devices_same 'the sum on the host' \
 		"$(head -c 8m "$work/disk" | md5sum)" "$(devices_say sum)"
 	# A tap learns from a frame where answers go, behind the answer to it.
-	vhost_pairs 2
+	vhost_pairs 3
 	suite_says '^tap two: 2'
 	suite_says '^tap one: 1'
 	suite_says '^tap again: 2'
